@@ -1,0 +1,490 @@
+//! The words of the chat and their JSON: what a client may say, what it is told, what a post is.
+//!
+//! The only file of the chat that knows JSON, local time and UUIDs. It decides nothing: rules are in
+//! `chat.rs`, bytes on a socket in `ws.rs` and `http.rs`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{Local, TimeZone};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The number of a post in its room: 1, 2, 3 … without a gap. 0 stands for "before the first".
+pub type Seq = u64;
+
+/// Longest text of one post, in bytes of UTF-8.
+pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Longest `client_id` of a message, in bytes of UTF-8.
+pub const CLIENT_ID_BYTES_MAX: usize = 64;
+/// Longest name, in characters after trimming.
+pub const NAME_CHARS_MAX: usize = 32;
+/// Longest room name, in bytes (which are ASCII characters).
+pub const ROOM_BYTES_MAX: usize = 64;
+/// The room of everyone who names none.
+pub const ROOM_DEFAULT: &str = "lobby";
+
+/// A connection's name inside the server: the slot that it has, and which of the slot's owners it is.
+///
+/// An answer that comes late finds another generation in the slot, and so never reaches a stranger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId {
+    /// Index into the connections.
+    pub slot: u32,
+    /// Counts the connections ever accepted.
+    pub generation: u32,
+}
+
+/// A message that is in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// Its place in the room.
+    pub seq: Seq,
+    /// Unique in the world; `message_id` on the wire.
+    pub uuid: Uuid,
+    /// Who said it.
+    pub author: Arc<str>,
+    /// What was said.
+    pub text: Box<str>,
+    /// When the server took it, in milliseconds since 1970 (UTC).
+    pub at_ms: i64,
+    /// The sender's own name for the message, if it gave one.
+    pub client_id: Option<Box<str>>,
+}
+
+/// A message on its way into the log.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The connection that said it.
+    pub from: ClientId,
+    /// The room that it goes to.
+    pub room: Arc<str>,
+    /// Who says it.
+    pub author: Arc<str>,
+    /// What is said, at most [`TEXT_BYTES_MAX`] bytes.
+    pub text: Box<str>,
+    /// When the server took it, in milliseconds since 1970 (UTC).
+    pub at_ms: i64,
+    /// The sender's own name for the message, at most [`CLIENT_ID_BYTES_MAX`] bytes.
+    pub client_id: Option<Box<str>>,
+}
+
+/// What a client asks in one text frame.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// `{"type":"message","message":…,"client_id":…}`, or a frame that is no JSON object: its whole text.
+    Say {
+        /// The text as typed.
+        text: Cow<'a, str>,
+        /// The sender's own name for it.
+        client_id: Option<Cow<'a, str>>,
+    },
+    /// `{"type":"typing"}`.
+    Typing,
+    /// `{"type":"read","id":N}`: everything up to N was seen.
+    Read {
+        /// The last post seen.
+        seq: Seq,
+    },
+}
+
+/// What a client did wrong: an `error` frame, with a code for programs and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// One word that programs can rely on.
+    pub code: &'static str,
+    /// What is wrong and what would be right.
+    pub message: String,
+    /// The `client_id` of the message that it is about.
+    pub client_id: Option<Box<str>>,
+}
+
+impl Refusal {
+    /// A refusal that is about no message of the client's own numbering.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal { code, message: message.into(), client_id: None }
+    }
+}
+
+/// Why a `system` line was sent; programs may use it, people read the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// To a joiner.
+    Welcome,
+    /// Others came.
+    Join,
+    /// Others went.
+    Leave,
+}
+
+/// What a client is told in one text frame (SPEC names: `type` and its fields).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A post, in the order of the log.
+    Message(Post),
+    /// A line for people.
+    System {
+        /// Why.
+        notice: Notice,
+        /// The line.
+        text: String,
+    },
+    /// How many are in the room.
+    UserCount(usize),
+    /// What a `v=2` client needs to come back to where it was.
+    Session(Session),
+    /// A message of the client's own is stored.
+    Ack {
+        /// The sender's own name for it.
+        client_id: Box<str>,
+        /// The id it got (the first one, for a repeat).
+        seq: Seq,
+        /// Its UUID.
+        uuid: Uuid,
+        /// When it was stored first, milliseconds since 1970.
+        at_ms: i64,
+    },
+    /// Somebody is typing.
+    Typing {
+        /// Who.
+        sender: Arc<str>,
+    },
+    /// The client did something wrong.
+    Error(Refusal),
+}
+
+/// The `session` frame: the position of the room, and how to take this name over after a network drop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Stays the same over reconnects of one session.
+    pub user_id: Uuid,
+    /// The secret that takes the name over.
+    pub token: Uuid,
+    /// The room joined.
+    pub room: Arc<str>,
+    /// Names the history: it changes only when the history was lost or replaced.
+    pub epoch: Uuid,
+    /// The last post of the room at the join.
+    pub last_seq: Seq,
+    /// The last post that this user has read.
+    pub read_seq: Seq,
+    /// Whether everything after the client's `since` is replayed.
+    pub resumed: bool,
+}
+
+/// A new random UUID (version 4).
+pub fn fresh_uuid() -> Uuid {
+    Uuid::new_v4()
+}
+
+/// Reads a UUID as a client wrote it (an epoch, a session token).
+pub fn parse_uuid(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok()
+}
+
+/// The name under which names are compared: without regard to case.
+pub fn fold(name: &str) -> Box<str> {
+    name.to_lowercase().into_boxed_str()
+}
+
+/// Checks a name as a person typed it: 1-32 characters after trimming, no control characters, not `System`.
+///
+/// Errors are sentences for that person. Characters that show as nothing or turn the text around (zero width,
+/// bidi overrides) count as control characters: two names that look alike would defeat unique names.
+pub fn check_name(raw: Option<&str>) -> Result<&str, String> {
+    let name = raw.ok_or("username is missing: add ?username=<name>, 1-32 characters")?.trim();
+    if name.is_empty() {
+        return Err("username is empty: want 1-32 characters".into());
+    }
+    let chars = name.chars().count();
+    if chars > NAME_CHARS_MAX {
+        return Err(format!("username is {chars} characters long, the limit is {NAME_CHARS_MAX}"));
+    }
+    if let Some(bad) = name.chars().find(|c| is_invisible(*c)) {
+        return Err(format!(
+            "username has the control character U+{:04X}: use characters that can be seen",
+            bad as u32
+        ));
+    }
+    if &*fold(name) == "system" {
+        return Err("username \"System\" is the server's own: choose another".into());
+    }
+    Ok(name)
+}
+
+/// Checks a room's name: 1-64 of `a-z 0-9 - _`; none given is the lobby.
+pub fn check_room(raw: Option<&str>) -> Result<&str, String> {
+    let room = raw.unwrap_or(ROOM_DEFAULT);
+    if room.is_empty() || room.len() > ROOM_BYTES_MAX {
+        return Err(format!(
+            "room is {} characters long: want 1-{ROOM_BYTES_MAX} of a-z 0-9 - _",
+            room.chars().count()
+        ));
+    }
+    match room.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-' | '_')) {
+        Some(bad) => Err(format!("room has the character {bad:?}: want 1-{ROOM_BYTES_MAX} of a-z 0-9 - _")),
+        None => Ok(room),
+    }
+}
+
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Checks a text: not blank, at most [`TEXT_BYTES_MAX`] bytes.
+pub fn check_text(text: &str) -> Result<(), Refusal> {
+    if text.len() > TEXT_BYTES_MAX {
+        let told = format!("message is {} bytes long, the limit is {TEXT_BYTES_MAX}; it was not stored", text.len());
+        return Err(Refusal::new("message_too_long", told));
+    }
+    if text.trim().is_empty() {
+        return Err(Refusal::new("blank_message", "message is blank; it was not stored"));
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct WireRequest<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    message: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    client_id: Option<Cow<'a, str>>,
+    id: Option<Seq>,
+}
+
+/// Reads one text frame. A text that is not a JSON object is a message by itself.
+///
+/// The text's length and content are not checked here: see [`check_text`].
+pub fn parse_request(frame: &str) -> Result<Request<'_>, Refusal> {
+    if !frame.trim_start().starts_with('{') {
+        return Ok(Request::Say { text: Cow::Borrowed(frame), client_id: None });
+    }
+    match serde_json::from_str::<WireRequest>(frame) {
+        Ok(wire) => request_of(wire),
+        Err(error) => parse_odd_request(frame, &error),
+    }
+}
+
+fn request_of(wire: WireRequest<'_>) -> Result<Request<'_>, Refusal> {
+    match wire.kind.as_deref() {
+        None | Some("message") => {}
+        Some("typing") => return Ok(Request::Typing),
+        Some("read") => {
+            let want = "a read frame is {\"type\":\"read\",\"id\":N} with a number";
+            return wire.id.map(|seq| Request::Read { seq }).ok_or_else(|| Refusal::new("bad_read", want));
+        }
+        Some(other) => {
+            let shown: String = other.chars().take(32).collect();
+            return Err(Refusal::new(
+                "unknown_type",
+                format!("type {shown:?} is not known: want message, typing or read"),
+            ));
+        }
+    }
+    let client_id = wire.client_id;
+    let Some(text) = wire.message else {
+        let told = "a message frame is {\"type\":\"message\",\"message\":\"text\"}; \"message\" is missing";
+        return Err(Refusal { client_id: bounded(client_id), ..Refusal::new("bad_message", told) });
+    };
+    if let Some(id) = &client_id
+        && (id.is_empty() || id.len() > CLIENT_ID_BYTES_MAX)
+    {
+        let told =
+            format!("client_id is {} bytes long: want 1-{CLIENT_ID_BYTES_MAX}; the message was not stored", id.len());
+        return Err(Refusal::new("bad_client_id", told));
+    }
+    Ok(Request::Say { text, client_id })
+}
+
+fn bounded(client_id: Option<Cow<'_, str>>) -> Option<Box<str>> {
+    client_id.filter(|id| id.len() <= CLIENT_ID_BYTES_MAX).map(|id| id.into_owned().into())
+}
+
+/// Tells an object with a field of the wrong kind (refused) from a text that only begins like an object (a message).
+fn parse_odd_request<'a>(frame: &'a str, error: &serde_json::Error) -> Result<Request<'a>, Refusal> {
+    type AnyObject<'a> = std::collections::BTreeMap<Cow<'a, str>, IgnoredAny>;
+    if serde_json::from_str::<AnyObject>(frame).is_err() {
+        return Ok(Request::Say { text: Cow::Borrowed(frame), client_id: None });
+    }
+    let told = format!(
+        "this frame is a JSON object that is not understood ({error}); want {{\"type\":\"message\",\"message\":\"text\"}}"
+    );
+    Err(Refusal::new("bad_message", told))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WirePost {
+    message: String,
+    #[serde(default)]
+    client_id: Option<String>,
+}
+
+/// Reads the body of `POST /api/messages`: `{"message":"…","client_id":"…"}`; the errors are sentences.
+pub fn parse_post_body(body: &[u8]) -> Result<(String, Option<String>), String> {
+    let wire: WirePost =
+        serde_json::from_slice(body).map_err(|error| format!("body is not {{\"message\":\"text\"}}: {error}"))?;
+    if let Some(id) = &wire.client_id
+        && (id.is_empty() || id.len() > CLIENT_ID_BYTES_MAX)
+    {
+        return Err(format!("client_id is {} bytes long: want 1-{CLIENT_ID_BYTES_MAX}", id.len()));
+    }
+    Ok((wire.message, wire.client_id))
+}
+
+#[derive(Serialize)]
+struct WireMessage<'a> {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+    sender: &'a str,
+    message: &'a str,
+    timestamp: &'a str,
+    id: Seq,
+    message_id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum WireEvent<'a> {
+    System {
+        message: &'a str,
+        event: Notice,
+    },
+    UserCount {
+        count: usize,
+    },
+    Session {
+        user_id: Uuid,
+        session: Uuid,
+        room: &'a str,
+        epoch: Uuid,
+        last_id: Seq,
+        read_id: Seq,
+        resumed: bool,
+    },
+    Ack {
+        client_id: &'a str,
+        id: Seq,
+        message_id: Uuid,
+        timestamp: &'a str,
+    },
+    Typing {
+        sender: &'a str,
+    },
+    Error {
+        code: &'a str,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_id: Option<&'a str>,
+    },
+}
+
+/// Writes events and posts as JSON, and times as the server's local time.
+///
+/// One for each thread: it keeps the text of the last second, since formatting a local time costs 1.5 µs.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    second: i64,
+    stamp: String,
+}
+
+impl Encoder {
+    /// `YYYY-MM-DD HH:MM:SS` in the server's local time.
+    pub fn stamp(&mut self, at_ms: i64) -> &str {
+        let second = at_ms.div_euclid(1000);
+        if self.stamp.is_empty() || self.second != second {
+            let local = Local.timestamp_opt(second, 0).earliest();
+            self.stamp =
+                local.map_or_else(|| "0000-00-00 00:00:00".into(), |t| t.format("%Y-%m-%d %H:%M:%S").to_string());
+            self.second = second;
+        }
+        &self.stamp
+    }
+
+    /// Appends the JSON of one event, as it goes into a text frame.
+    pub fn event(&mut self, out: &mut Vec<u8>, event: &Event) {
+        let wire = match event {
+            Event::Message(post) => return self.post(out, post, Some("message")),
+            Event::System { notice, text } => WireEvent::System { message: text, event: *notice },
+            Event::UserCount(count) => WireEvent::UserCount { count: *count },
+            Event::Session(s) => WireEvent::Session {
+                user_id: s.user_id,
+                session: s.token,
+                room: &s.room,
+                epoch: s.epoch,
+                last_id: s.last_seq,
+                read_id: s.read_seq,
+                resumed: s.resumed,
+            },
+            Event::Ack { client_id, seq, uuid, at_ms } => {
+                WireEvent::Ack { client_id, id: *seq, message_id: *uuid, timestamp: self.stamp(*at_ms) }
+            }
+            Event::Typing { sender } => WireEvent::Typing { sender },
+            Event::Error(r) => {
+                WireEvent::Error { code: r.code, message: &r.message, client_id: r.client_id.as_deref() }
+            }
+        };
+        write_json(out, &wire);
+    }
+
+    /// Appends the JSON of one post, as it stands in a list of `/api/messages`.
+    pub fn listed(&mut self, out: &mut Vec<u8>, post: &Post) {
+        self.post(out, post, None);
+    }
+
+    fn post(&mut self, out: &mut Vec<u8>, post: &Post, kind: Option<&str>) {
+        let wire = WireMessage {
+            kind,
+            sender: &post.author,
+            message: &post.text,
+            timestamp: self.stamp(post.at_ms),
+            id: post.seq,
+            message_id: post.uuid,
+            client_id: post.client_id.as_deref(),
+        };
+        write_json(out, &wire);
+    }
+}
+
+fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(out, value).expect("a Vec takes every write, and these types have string keys only");
+}
+
+/// The JSON of any value that this file has a type for, as a body.
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_json(&mut out, value);
+    out
+}
+
+/// `{"detail":"…"}`: the body of every HTTP error.
+pub fn detail(text: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        detail: &'a str,
+    }
+    json(&Detail { detail: text })
+}
+
+/// `{"status":"…"}`: the body of the health endpoints.
+pub fn status(text: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Status<'a> {
+        status: &'a str,
+    }
+    json(&Status { status: text })
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.generation)
+    }
+}
