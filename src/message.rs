@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::{Local, TimeZone};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+pub use uuid::Uuid;
 
 /// The number of a post in its room: 1, 2, 3 … without a gap. 0 stands for "before the first".
 pub type Seq = u64;
