@@ -1,3 +1,18 @@
 //! Catchup: a chat server that tells you what you missed.
+//!
+//! A tour, in the order in which a message passes:
+//!
+//! - [`reactor`] is the one loop: it accepts, reads, lets others decide, and sends once a turn.
+//! - [`http`] parses requests and writes responses; [`ws`] upgrades, reads frames and writes them.
+//! - [`message`] knows the JSON: what a client may say and what it is told.
+//! - [`chat`] decides: rooms, names, presence, who is told what. [`api`] does the same for HTTP endpoints.
+//! - [`log`] are the words in which a room's log is asked; [`history`] keeps it in SQLite, [`memory`] in memory.
+//! - [`tape`] holds a room's frames, encoded once; [`outbox`] private bytes and the only writes to a socket.
+//! - [`connection`] knows who is owed what, and pays it when a turn ends.
+//! - [`summary`] answers "what did I miss?" on threads of its own.
+//! - [`config`], [`console`] and [`page`] are what the operator and the browser see.
+//!
+//! Imports run downward only; `tests/layers.rs` keeps it so.
+
 pub mod log;
 pub mod message;

@@ -11,6 +11,8 @@ use crate::message::{ClientId, Draft, Post, Seq};
 pub const PAGE_POSTS_MAX: usize = 256;
 /// A page ends with the post that takes it over this many bytes of text.
 pub const PAGE_BYTES_MAX: usize = 256 * 1024;
+/// A page that leaves an author out ends after this many posts looked at, however few are in it.
+pub const PAGE_LOOKED_MAX: usize = 4096;
 /// Most drafts in one transaction: bounds how long the first of them waits for the last.
 pub const COMMIT_POSTS_MAX: usize = 1024;
 /// Most hits that one search gives.
@@ -98,6 +100,13 @@ pub struct Span {
     pub limit: usize,
     /// Leave out the posts of this author.
     pub not_by: Option<Arc<str>>,
+}
+
+impl Span {
+    /// Everything of a room after `after`, as a page holds it.
+    pub fn after(room: &Arc<str>, after: Seq) -> Span {
+        Span { room: room.clone(), after, upto: Seq::MAX, limit: PAGE_POSTS_MAX, not_by: None }
+    }
 }
 
 /// A page of posts, ascending.

@@ -37,6 +37,61 @@ pub struct ClientId {
     pub generation: u32,
 }
 
+/// A room's index, given by the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomId(pub u32);
+
+/// Why a connection ends. Each has one close code (RFC 6455 section 7.4, SPEC: 4000-4199 come back, 4500-4699 stop).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CloseReason {
+    /// The peer closed, or its socket failed.
+    Gone,
+    /// The peer said goodbye with a close frame.
+    Goodbye,
+    /// An HTTP exchange that does not keep the connection.
+    Finished,
+    /// Nothing was asked for 60 s.
+    Idle,
+    /// The peer broke a rule of the WebSocket protocol; the code says which.
+    Protocol(u16),
+    /// It took no byte for 30 s.
+    Slow,
+    /// It did not answer a ping.
+    NoPong,
+    /// Its name is in use.
+    NameTaken,
+    /// Its session belongs to somebody else.
+    SessionMismatch,
+    /// A newer connection of the same session took over.
+    Replaced,
+    /// The server stops.
+    Restart,
+}
+
+impl CloseReason {
+    /// The code of the close frame and its text (at most 123 bytes).
+    pub fn code(self) -> (u16, &'static str) {
+        match self {
+            CloseReason::Gone | CloseReason::Goodbye | CloseReason::Finished | CloseReason::Idle => (1000, ""),
+            CloseReason::Protocol(1003) => (1003, "binary frames are not spoken here: send text"),
+            CloseReason::Protocol(1007) => (1007, "text is not UTF-8"),
+            CloseReason::Protocol(1009) => (1009, "message is over 65536 bytes"),
+            CloseReason::Protocol(code) => (code, "that breaks the WebSocket protocol"),
+            CloseReason::Slow => (4001, "took no byte for 30 s"),
+            CloseReason::NoPong => (4002, "did not answer a ping"),
+            CloseReason::NameTaken => (4500, "that name is in use"),
+            CloseReason::SessionMismatch => (4504, "that session belongs to another name"),
+            CloseReason::Replaced => (4505, "replaced by a newer connection of the same session"),
+            CloseReason::Restart => (1012, "the server restarts"),
+        }
+    }
+
+    /// Whether the peer itself said that it leaves: then nobody waits for it to come back.
+    pub fn is_goodbye(self) -> bool {
+        !matches!(self, CloseReason::Gone | CloseReason::Slow | CloseReason::NoPong | CloseReason::Restart)
+    }
+}
+
 /// A message that is in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Post {
@@ -487,4 +542,90 @@ impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.slot, self.generation)
     }
+}
+
+/// Writes `{"messages":[…],…}` piece by piece, so that a long list never lies in memory whole.
+#[derive(Debug, Default)]
+pub struct ListWriter {
+    has_items: bool,
+}
+
+/// What follows the messages of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ListTail {
+    /// Messages in the room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_count: Option<Seq>,
+    /// Messages by others that the user has not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread_count: Option<u64>,
+    /// The last message that the user has read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_id: Option<Seq>,
+    /// The last message of the room.
+    pub last_id: Seq,
+    /// Names the history that the ids count in.
+    pub epoch: Uuid,
+    /// How many messages were given at most, if there was a bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+impl ListWriter {
+    /// Appends the beginning.
+    pub fn open(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"messages\":[");
+    }
+
+    /// Appends one message.
+    pub fn item(&mut self, out: &mut Vec<u8>, encoder: &mut Encoder, post: &Post) {
+        if std::mem::replace(&mut self.has_items, true) {
+            out.push(b',');
+        }
+        encoder.listed(out, post);
+    }
+
+    /// Appends the end.
+    pub fn close(&mut self, out: &mut Vec<u8>, tail: &ListTail) {
+        out.extend_from_slice(b"],");
+        out.extend_from_slice(&json(tail)[1..]);
+    }
+}
+
+/// One post by itself: the answer to a post by a program.
+pub fn post_body(encoder: &mut Encoder, post: &Post) -> Vec<u8> {
+    let mut out = Vec::new();
+    encoder.listed(&mut out, post);
+    out
+}
+
+/// A room in the answer of `GET /api/rooms`.
+#[derive(Clone, Debug, Serialize)]
+pub struct RoomEntry {
+    /// Its name.
+    pub room: Arc<str>,
+    /// People in it.
+    pub online: usize,
+    /// Posts in it.
+    pub messages: Seq,
+}
+
+/// `{"rooms":[…]}`.
+pub fn rooms_body(rooms: &[RoomEntry]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Rooms<'a> {
+        rooms: &'a [RoomEntry],
+    }
+    json(&Rooms { rooms })
+}
+
+/// `{"room":…,"users":[…],"count":N}`.
+pub fn users_body(room: &str, users: &[Arc<str>]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Users<'a> {
+        room: &'a str,
+        count: usize,
+        users: &'a [Arc<str>],
+    }
+    json(&Users { room, count: users.len(), users })
 }

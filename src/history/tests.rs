@@ -1,0 +1,538 @@
+//! What the log promises, on real files.
+
+use std::sync::mpsc;
+
+use super::*;
+use crate::log::{Appended, HITS_MAX, PAGE_BYTES_MAX, PAGE_POSTS_MAX, Page, Posts, Span};
+use crate::message::{ClientId, Draft, Post, Seq};
+
+/// A directory that goes with the test.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("catchup-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("the temporary directory can be written");
+        Directory(path)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A log at work, spoken to from one thread.
+pub(crate) struct Log {
+    handle: Handle,
+    answers: Receiver<Answer>,
+}
+
+pub(crate) const ME: ClientId = ClientId { slot: 1, generation: 7 };
+
+impl Log {
+    pub(crate) fn open(path: &Path) -> Log {
+        Log::start(Store::open(path, Durability::Process).expect("opens"))
+    }
+
+    fn start(store: Store) -> Log {
+        let (reply, answers) = mpsc::channel();
+        let handle = store.start(move |answer| reply.send(answer).expect("the test listens")).expect("starts");
+        Log { handle, answers }
+    }
+
+    fn submit(&self, job: Job) {
+        self.handle.submit(job);
+    }
+
+    fn next(&self) -> Answer {
+        self.answers.recv_timeout(Duration::from_secs(20)).expect("every job is answered")
+    }
+
+    fn ask(&self, job: Job) -> Answer {
+        self.submit(job);
+        self.next()
+    }
+
+    /// Says all and waits until all is stored.
+    pub(crate) fn say(&self, drafts: Vec<Draft>) -> Vec<Appended> {
+        let (want, mut have) = (drafts.len(), Vec::new());
+        drafts.into_iter().for_each(|draft| self.submit(Job::Append(draft)));
+        while have.len() < want {
+            match self.next() {
+                Answer::Appended(more) => have.extend(more),
+                other => panic!("{other:?}"),
+            }
+        }
+        have
+    }
+
+    fn say_one(&self, room: &str, author: &str, text: &str) -> Appended {
+        self.say(vec![draft(room, author, text)]).remove(0)
+    }
+
+    fn page(&self, span: Span) -> Page {
+        match self.ask(Job::Page { to: ME, span }) {
+            Answer::Page { to: ME, page } => page,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn join(&self, room: &str, after: Option<Seq>) -> (Seq, Page) {
+        match self.ask(Job::Join { to: ME, room: room.into(), reader: "Ann".into(), after }) {
+            Answer::Joined { to: ME, read, page } => (read, page),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn mark(&self, room: &str, reader: &str, seq: Seq) {
+        let answer = self.ask(Job::Mark { to: Some(ME), room: room.into(), reader: reader.into(), seq });
+        assert!(matches!(answer, Answer::Marked { to: ME }), "{answer:?}");
+    }
+
+    fn unread(&self, room: &str, reader: &str, upto: Seq) -> (Seq, u64) {
+        match self.ask(Job::Unread { to: ME, room: room.into(), reader: reader.into(), upto }) {
+            Answer::Unread { to: ME, read, count } => (read, count),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn found(&self, room: &str, query: &str, upto: Seq, limit: usize) -> Vec<Seq> {
+        match self.ask(Job::Search { to: ME, room: room.into(), query: query.into(), upto, limit }) {
+            Answer::Found { to: ME, posts } => posts.iter().map(|post| post.seq).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn close(self) {
+        self.handle.close();
+    }
+}
+
+pub(crate) fn draft(room: &str, author: &str, text: &str) -> Draft {
+    Draft {
+        from: ME,
+        room: room.into(),
+        author: author.into(),
+        text: text.into(),
+        at_ms: 1_769_509_855_123,
+        client_id: None,
+    }
+}
+
+fn draft_with(room: &str, author: &str, text: &str, client_id: &str) -> Draft {
+    Draft { client_id: Some(client_id.into()), ..draft(room, author, text) }
+}
+
+fn span(room: &str) -> Span {
+    Span { limit: 1000, ..Span::after(&room.into(), 0) }
+}
+
+fn seqs(posts: &[Post]) -> Vec<Seq> {
+    posts.iter().map(|post| post.seq).collect()
+}
+
+fn refusal(path: &Path) -> Error {
+    match Store::open(path, Durability::Process) {
+        Ok(_) => panic!("{} opens", path.display()),
+        Err(error) => {
+            let line = error.to_string();
+            assert!(!line.contains('\n') && line.contains(&path.display().to_string()), "{line}");
+            error
+        }
+    }
+}
+
+#[test]
+fn posts_are_numbered_in_each_room_and_read_back_as_they_were() {
+    let directory = Directory::new("numbered");
+    let log = Log::open(&directory.file("a.db"));
+    let drafts = vec![
+        draft_with("den", "Ann", "one\0 – \u{1f44d}", "x1"),
+        draft("lobby", "Bob", "other"),
+        draft("den", "bob", "two"),
+    ];
+    let appended = log.say(drafts);
+    let told: Vec<_> = appended.iter().map(|a| (&*a.room, a.post.seq, a.from, a.is_repeat)).collect();
+    assert_eq!(told, [("den", 1, ME, false), ("lobby", 1, ME, false), ("den", 2, ME, false)]);
+    let page = log.page(span("den"));
+    assert_eq!(page.posts, [appended[0].post.clone(), appended[2].post.clone()]);
+    assert_eq!((page.looked_at, page.more), (2, false));
+    assert_eq!(&*page.posts[0].text, "one\0 – \u{1f44d}");
+    assert_eq!(log.page(span("nowhere")), Page::default());
+}
+
+#[test]
+fn a_restart_goes_on_with_the_next_id_and_the_same_epoch_and_marks() {
+    let directory = Directory::new("restart");
+    let path = directory.file("a.db");
+    let store = Store::open(&path, Durability::Power).expect("makes it");
+    let epoch = store.epoch();
+    assert_eq!(store.rooms(), []);
+    let log = Log::start(store);
+    log.say((0..300).map(|n| draft("den", "Ann", &format!("text {n}"))).collect());
+    log.say_one("zoo", "Bob", "hello");
+    log.mark("den", "ANN", 57);
+    log.close();
+
+    let store = Store::open(&path, Durability::Process).expect("opens again");
+    assert_eq!(store.epoch(), epoch);
+    let known = |name: &str, last| KnownRoom { name: name.into(), last };
+    assert_eq!(store.rooms(), [known("den", 300), known("zoo", 1)]);
+    let log = Log::start(store);
+    assert_eq!(log.say_one("den", "Ann", "next").post.seq, 301);
+    assert_eq!(log.join("den", None), (57, Page::default()));
+}
+
+#[test]
+fn a_repeat_gets_the_first_post_back_in_the_same_batch_and_after_a_restart() {
+    let directory = Directory::new("repeat");
+    let path = directory.file("a.db");
+    let log = Log::open(&path);
+    let first = log.say(vec![
+        draft_with("den", "Ann", "once", "k"),
+        draft_with("den", "ANN", "twice", "k"),
+        draft_with("den", "Bob", "another person", "k"),
+        draft_with("zoo", "Ann", "another room", "k"),
+        draft("den", "Ann", "no client_id"),
+    ]);
+    let told: Vec<_> = first.iter().map(|a| (a.post.seq, a.is_repeat)).collect();
+    assert_eq!(told, [(1, false), (1, true), (2, false), (1, false), (3, false)]);
+    assert_eq!(first[1].post, first[0].post);
+    log.close();
+    let log = Log::open(&path);
+    let again = log.say(vec![draft_with("den", "ann", "thrice", "k")]).remove(0);
+    assert_eq!((again.post, again.is_repeat), (first[0].post.clone(), true));
+    assert_eq!(log.say_one("den", "Ann", "the number was not spent").post.seq, 4);
+}
+
+#[test]
+fn an_answer_to_join_or_backlog_reflects_exactly_what_was_appended_before_it() {
+    let directory = Directory::new("order");
+    let log = Log::open(&directory.file("a.db"));
+    let rounds = 400;
+    for n in 0..rounds {
+        log.submit(Job::Append(draft("den", "Ann", &format!("a {n}"))));
+        log.submit(Job::Append(draft("den", "Bob", &format!("b {n}"))));
+        let after = 2 * n;
+        match n % 3 {
+            0 => log.submit(Job::Join { to: ME, room: "den".into(), reader: "Ann".into(), after: Some(after) }),
+            1 => log.submit(Job::Backlog { to: ME, room: "den".into(), after }),
+            _ => log.submit(Job::Mark { to: Some(ME), room: "den".into(), reader: "Ann".into(), seq: after }),
+        }
+    }
+    let (mut appended, mut answered) = (0, 0);
+    while answered < rounds {
+        match log.next() {
+            Answer::Appended(posts) => {
+                assert!(posts.iter().map(|a| a.post.seq).eq(appended + 1..=appended + posts.len() as Seq));
+                appended += posts.len() as Seq;
+            }
+            Answer::Joined { page, .. } | Answer::Backlog { page, .. } => {
+                assert!(!page.more);
+                assert_eq!(seqs(&page.posts), [appended - 1, appended]);
+                answered += 1;
+            }
+            Answer::Marked { .. } => answered += 1,
+            other => panic!("{other:?}"),
+        }
+        assert!(appended <= 2 * (answered + 1), "an answer came too late");
+    }
+}
+
+#[test]
+fn a_long_backlog_comes_in_pages_and_only_the_last_says_that_it_is() {
+    let directory = Directory::new("pages");
+    let log = Log::open(&directory.file("a.db"));
+    log.say((0..1000).map(|n| draft("den", "Ann", &format!("text {n}"))).collect());
+    let (mut after, mut have, mut pages) = (0, Vec::new(), 0);
+    loop {
+        let Answer::Backlog { page, .. } = log.ask(Job::Backlog { to: ME, room: "den".into(), after }) else {
+            panic!()
+        };
+        assert!(page.posts.len() <= PAGE_POSTS_MAX);
+        have.extend(seqs(&page.posts));
+        pages += 1;
+        if !page.more {
+            break;
+        }
+        after = page.looked_at;
+    }
+    assert_eq!((have, pages), ((1..=1000).collect::<Vec<_>>(), 4));
+    let (_, page) = log.join("den", Some(0));
+    assert_eq!((page.posts.len(), page.looked_at, page.more), (PAGE_POSTS_MAX, 256, true));
+    assert_eq!(log.join("den", Some(1000)).1.posts, []);
+    assert_eq!(log.join("den", Some(Seq::MAX)).1.posts, []);
+}
+
+#[test]
+fn a_page_keeps_to_its_span_and_its_limits() {
+    let directory = Directory::new("span");
+    let log = Log::open(&directory.file("a.db"));
+    let long = "x".repeat(16 * 1024);
+    log.say((0..40).map(|n| draft("den", if n % 2 == 0 { "Ann" } else { "Bob" }, &long)).collect());
+    let page = log.page(span("den"));
+    assert_eq!(page.posts.len(), PAGE_BYTES_MAX / long.len() + 1);
+    assert_eq!((page.looked_at, page.more), (17, true));
+    let page = log.page(Span { after: 3, upto: 7, ..span("den") });
+    assert_eq!((seqs(&page.posts), page.more), (vec![4, 5, 6, 7], false));
+    let page = log.page(Span { after: 3, upto: 7, limit: 4, ..span("den") });
+    assert_eq!((seqs(&page.posts), page.more), (vec![4, 5, 6, 7], false));
+    let page = log.page(Span { after: 3, upto: 7, limit: 3, ..span("den") });
+    assert_eq!((seqs(&page.posts), page.looked_at, page.more), (vec![4, 5, 6], 6, true));
+    let page = log.page(Span { upto: 6, not_by: Some("ANN".into()), ..span("den") });
+    assert_eq!((seqs(&page.posts), page.more), (vec![2, 4, 6], false));
+    assert_eq!(log.page(Span { after: 9, upto: 3, ..span("den") }).posts, []);
+}
+
+#[test]
+fn a_page_of_others_posts_ends_although_none_is_found() {
+    let directory = Directory::new("own");
+    let log = Log::open(&directory.file("a.db"));
+    log.say((0..5000).map(|_| draft("den", "Ann", "mine")).collect());
+    let page = log.page(Span { not_by: Some("ann".into()), ..span("den") });
+    assert_eq!((page.posts.len(), page.looked_at, page.more), (0, 4096, true));
+    let page = log.page(Span { after: 4096, not_by: Some("ann".into()), ..span("den") });
+    assert_eq!((page.posts.len(), page.more), (0, false));
+}
+
+#[test]
+fn a_mark_moves_forward_only_and_unread_counts_the_others() {
+    let directory = Directory::new("unread");
+    let log = Log::open(&directory.file("a.db"));
+    let authors = ["Ann", "Bob", "ann", "Bob", "Cid"];
+    log.say(authors.iter().map(|author| draft("den", author, "hi")).collect());
+    assert_eq!(log.unread("den", "ANN", 5), (0, 3));
+    assert_eq!(log.unread("den", "Eve", Seq::MAX), (0, 5));
+    assert_eq!(log.unread("den", "Eve", 4), (0, 4));
+    log.mark("den", "Ann", 2);
+    assert_eq!(log.unread("den", "ann", 5), (2, 2));
+    log.mark("den", "aNN", 1);
+    assert_eq!(log.unread("den", "Ann", 5), (2, 2), "a mark never moves back");
+    log.mark("den", "Ann", 99);
+    assert_eq!(log.unread("den", "Ann", 5), (5, 0), "a mark stops at the last post");
+    assert_eq!(log.unread("den", "Ann", 3), (5, 0), "a mark can be behind what is asked");
+    log.mark("nowhere", "Ann", 3);
+    assert_eq!(log.unread("nowhere", "Ann", 5), (0, 0));
+}
+
+#[test]
+fn a_post_is_found_as_soon_as_it_is_stored_and_after_it_is_indexed() {
+    let directory = Directory::new("found");
+    let path = directory.file("a.db");
+    let log = Log::open(&path);
+    let texts = ["the Café opens", "東京都に行く", "deployment on friday", "the end; OR not", "re-deploy the café"];
+    log.say(texts.iter().map(|text| draft("den", "Ann", text)).collect());
+    log.say_one("zoo", "Ann", "the café is elsewhere");
+    let check = |log: &Log| {
+        assert_eq!(log.found("den", "cafe", 9, 50), [5, 1], "newest first, this room only");
+        assert_eq!(log.found("den", "CAFÉ the", 9, 50), [5, 1], "all words");
+        assert_eq!(log.found("den", "the", 9, 2), [5, 4], "the limit");
+        assert_eq!(log.found("den", "the", 4, 50), [4, 1], "what counts");
+        assert_eq!(log.found("den", "京都", 9, 50), [2]);
+        assert_eq!(log.found("den", "都京", 9, 50), [0; 0]);
+        assert_eq!(log.found("den", "deploy", 9, 50), [5], "whole words if there are any");
+        assert_eq!(log.found("den", "on frid", 9, 50), [3], "else the last as a beginning");
+        assert_eq!(log.found("den", "de", 9, 50), [0; 0], "but not of two letters");
+        assert_eq!(log.found("den", "re-deploy", 9, 50), [5]);
+        assert_eq!(log.found("den", "OR", 9, 50), [4]);
+        for typed in ["", "?!", "\"", "* ^ (", "\0"] {
+            assert_eq!(log.found("den", typed, 9, 50), [0; 0], "{typed:?}");
+        }
+        for typed in ["text:the", "NEAR(the end)", "the AND", "-the", "\"the", "x'y", "the\0end"] {
+            log.found("den", typed, 9, 50);
+        }
+        assert_eq!(log.found("den", &"the ".repeat(2500), 9, usize::MAX), [5, 4, 1]);
+        assert_eq!(log.found("den", &"東".repeat(3300), 9, 50), [0; 0]);
+        let many: String = (0..2000).map(|n| format!("w{n} ")).collect();
+        assert_eq!(log.found("den", &many, 9, 50), [0; 0]);
+        assert_eq!(log.found("nowhere", "the", 9, 50), [0; 0]);
+    };
+    check(&log);
+    wait_until_indexed(&path, 6);
+    check(&log);
+    log.say_one("den", "Ann", "café again");
+    assert_eq!(log.found("den", "café", 9, 50), [6, 5, 1], "tail and index together");
+}
+
+fn indexed(path: &Path) -> i64 {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("opens");
+    connection.query_row("SELECT sum(indexed) FROM rooms", [], |row| row.get(0)).expect("has rooms")
+}
+
+fn wait_until_indexed(path: &Path, posts: i64) {
+    for _ in 0..2000 {
+        if indexed(path) >= posts {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{} of {posts} posts are indexed after 20 s", indexed(path));
+}
+
+#[test]
+fn every_room_gets_its_turn_in_the_index() {
+    let directory = Directory::new("turns");
+    let path = directory.file("a.db");
+    let log = Log::open(&path);
+    let drafts = (0..3000).map(|n| draft(["a", "b", "c"][n % 3], "Ann", &format!("word{} all", n % 100)));
+    log.say(drafts.collect());
+    wait_until_indexed(&path, 3000);
+    for room in ["a", "b", "c"] {
+        assert_eq!(log.found(room, "all", Seq::MAX, usize::MAX).len(), HITS_MAX);
+        assert_eq!(log.found(room, "all", 1000, 3), [1000, 999, 998]);
+    }
+    assert_eq!(log.found("a", "word3", Seq::MAX, 50).len(), 10);
+}
+
+#[test]
+fn a_transaction_that_fails_gives_the_drafts_back_and_the_next_goes_on_without_a_gap() {
+    let directory = Directory::new("full");
+    let path = directory.file("a.db");
+    let store = Store::open(&path, Durability::Process).expect("opens");
+    // A disk that is full for a long text and not for a short one.
+    let connection = &store.writer.connection_for_tests();
+    let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).expect("counts");
+    connection.pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(())).expect("limits");
+    let log = Log::start(store);
+    assert_eq!(log.say_one("den", "Ann", "fits").post.seq, 1);
+    let long = "x".repeat(16 * 1024);
+    log.submit(Job::Append(draft("den", "Ann", &long)));
+    log.submit(Job::Append(draft("new", "Newcomer", &long)));
+    log.submit(Job::Join { to: ME, room: "den".into(), reader: "Ann".into(), after: Some(0) });
+    let mut refused = Vec::new();
+    loop {
+        match log.next() {
+            Answer::Refused(drafts, why) => {
+                assert!(why.contains("full"), "{why}");
+                refused.extend(drafts.iter().map(|draft| (draft.room.to_string(), draft.text.len())));
+            }
+            Answer::Joined { page, .. } => {
+                assert_eq!(seqs(&page.posts), [1], "what was taken back is not shown");
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(refused, [("den".to_string(), long.len()), ("new".to_string(), long.len())]);
+    assert_eq!(log.say_one("den", "Other", "fits too").post.seq, 2);
+    assert_eq!(log.page(span("new")), Page::default());
+    log.close();
+    let rooms = Store::open(&path, Durability::Process).expect("opens").rooms();
+    assert_eq!(rooms, [KnownRoom { name: "den".into(), last: 2 }]);
+}
+
+#[test]
+fn close_stores_and_answers_everything_that_was_asked() {
+    let directory = Directory::new("close");
+    let path = directory.file("a.db");
+    let log = Log::open(&path);
+    (0..5000).for_each(|n| log.submit(Job::Append(draft("den", "Ann", &format!("text {n}")))));
+    log.submit(Job::Backlog { to: ME, room: "den".into(), after: 0 });
+    log.submit(Job::Page { to: ME, span: span("den") });
+    let Log { handle, answers } = log;
+    handle.close();
+    let (mut posts, mut pages) = (0, 0);
+    for answer in answers {
+        match answer {
+            Answer::Appended(appended) => posts += appended.len(),
+            Answer::Backlog { page, .. } => pages += usize::from(page.more),
+            Answer::Page { .. } => pages += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((posts, pages), (5000, 2));
+    assert_eq!(Store::open(&path, Durability::Process).expect("is free again").rooms()[0].last, 5000);
+}
+
+#[test]
+fn a_second_opener_is_kept_out_as_long_as_the_first_lives_also_by_another_name() {
+    let directory = Directory::new("second");
+    let path = directory.file("a.db");
+    let store = Store::open(&path, Durability::Process).expect("opens");
+    assert_eq!(*refusal(&path).kind(), ErrorKind::InUse);
+    let log = Log::start(store);
+    log.say_one("den", "Ann", "hi");
+    assert_eq!(*refusal(&path).kind(), ErrorKind::InUse);
+    #[cfg(unix)]
+    {
+        let link = directory.file("link.db");
+        std::os::unix::fs::symlink(&path, &link).expect("links");
+        assert_eq!(*refusal(&link).kind(), ErrorKind::InUse);
+    }
+    let reader = Reader::open(&path).expect("readers need in");
+    drop(reader);
+    assert_eq!(*refusal(&path).kind(), ErrorKind::InUse, "a reader that closes takes no lock away");
+    log.close();
+    Store::open(&path, Durability::Process).expect("is free again");
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_refused_and_left_as_it_was() {
+    let directory = Directory::new("foreign");
+    let check = |name: &str, bytes: &[u8], expect: fn(&ErrorKind) -> bool| {
+        let path = directory.file(name);
+        fs::write(&path, bytes).expect("writes");
+        let error = refusal(&path);
+        assert!(expect(error.kind()), "{name}: {error}");
+        assert_eq!(fs::read(&path).expect("reads"), bytes, "{name} was changed");
+        assert!(!directory.file(&format!("{name}-wal")).exists());
+    };
+    check("text", "a letter to my aunt ".repeat(400).as_bytes(), |kind| *kind == ErrorKind::Foreign);
+    check("short", b"x", |kind| *kind == ErrorKind::Foreign);
+
+    let made = |name: &str, change: &str| {
+        let path = directory.file(name);
+        drop(Store::open(&path, Durability::Process).expect("makes one"));
+        let connection = Connection::open(&path).expect("opens");
+        connection.execute_batch(change).expect("changes it");
+        connection.close().expect("closes");
+        fs::read(&path).expect("reads")
+    };
+    check("newer", &made("n.db", "PRAGMA user_version = 99"), |kind| *kind == ErrorKind::Newer(99));
+    check("zero", &made("z.db", "PRAGMA user_version = 0"), |kind| matches!(kind, ErrorKind::Damaged(_)));
+    check("other", &made("o.db", "PRAGMA application_id = 5"), |kind| *kind == ErrorKind::Foreign);
+    check("unnamed", &made("u.db", "PRAGMA application_id = 0"), |kind| *kind == ErrorKind::Foreign);
+    check("noepoch", &made("e.db", "DELETE FROM meta"), |kind| matches!(kind, ErrorKind::Damaged(_)));
+    check("norooms", &made("r.db", "DROP TABLE rooms"), |kind| matches!(kind, ErrorKind::Damaged(_)));
+    let whole = made("w.db", "");
+    check("cut", &whole[..whole.len() - 5000], |kind| matches!(kind, ErrorKind::Damaged(_)));
+    check("stump", &whole[..3000], |kind| !matches!(kind, ErrorKind::InUse));
+    let mut scratched = whole.clone();
+    scratched[40..4096].fill(0xa5);
+    check("scratched", &scratched, |kind| !matches!(kind, ErrorKind::InUse));
+    let mut scratched = whole;
+    scratched[4096..].fill(0xa5);
+    check("scratched2", &scratched, |kind| matches!(kind, ErrorKind::Damaged(_)));
+}
+
+#[test]
+fn a_place_where_no_file_can_be_is_refused_with_a_line() {
+    let directory = Directory::new("nowhere");
+    for path in [directory.file("missing/a.db"), directory.0.clone(), PathBuf::from("/proc/catchup.db")] {
+        assert!(matches!(refusal(&path).kind(), ErrorKind::Unusable(_)), "{}", path.display());
+    }
+    let line = Store::open(Path::new(""), Durability::Process).err().expect("refused").to_string();
+    assert!(line.contains("names no file"), "{line}");
+    assert_eq!(*Reader::open(&directory.file("none.db")).err().expect("refused").kind(), ErrorKind::Missing);
+}
+
+#[test]
+fn the_summary_worker_reads_beside_the_threads() {
+    let directory = Directory::new("beside");
+    let path = directory.file("a.db");
+    let store = Store::open(&path, Durability::Process).expect("opens");
+    let mut reader = store.reader().expect("opens");
+    let log = Log::start(store);
+    log.say((0..3).map(|_| draft("den", "Ann", "hi")).collect());
+    log.mark("den", "Bob", 2);
+    assert_eq!(seqs(&reader.page(&span("den")).expect("reads").posts), [1, 2, 3]);
+    assert_eq!(reader.read_mark("den", "bob"), Ok(2));
+    assert_eq!(reader.read_mark("den", "Eve"), Ok(0));
+}
