@@ -14,5 +14,6 @@
 //!
 //! Imports run downward only; `tests/layers.rs` keeps it so.
 
+pub mod http;
 pub mod log;
 pub mod message;
