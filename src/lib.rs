@@ -17,3 +17,4 @@
 pub mod http;
 pub mod log;
 pub mod message;
+pub mod ws;
