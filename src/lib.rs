@@ -17,4 +17,5 @@
 pub mod http;
 pub mod log;
 pub mod message;
+pub mod tape;
 pub mod ws;
