@@ -17,5 +17,6 @@
 pub mod http;
 pub mod log;
 pub mod message;
+pub mod outbox;
 pub mod tape;
 pub mod ws;
