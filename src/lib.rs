@@ -14,6 +14,7 @@
 //!
 //! Imports run downward only; `tests/layers.rs` keeps it so.
 
+pub mod config;
 pub mod http;
 pub mod log;
 pub mod message;

@@ -1,0 +1,313 @@
+//! Every setting: its flag, its variable, its unit, its default and its bounds.
+//!
+//! Pure: takes texts, gives a [`Config`] or one line that says which setting is wrong and what would be right.
+//! Where the texts come from (flags, environment, `.env`) is the business of `main.rs`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A setting as the operator sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// `--flag`.
+    pub flag: &'static str,
+    /// `VARIABLE`, also in `.env`.
+    pub variable: &'static str,
+    /// What its value is called in `--help`; empty for a switch.
+    pub value: &'static str,
+    /// Its value if nobody sets it; empty for none.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn setting(
+    flag: &'static str,
+    variable: &'static str,
+    value: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting { flag, variable, value, default, help }
+}
+
+/// All settings, in the order of `--help`.
+pub const SETTINGS: &[Setting] = &[
+    setting("host", "HOST", "ADDRESS", "0.0.0.0", "Address to listen on, e.g. 127.0.0.1 for this machine only"),
+    setting("port", "PORT", "PORT", "8000", "Port to listen on; 0 takes a free one, which is printed"),
+    setting("data", "CATCHUP_DATA", "PATH", "catchup.db", "The database file; it is made at the first start"),
+    setting(
+        "ephemeral",
+        "CATCHUP_EPHEMERAL",
+        "",
+        "",
+        "Keep everything in memory only; the end of the server forgets it",
+    ),
+    setting(
+        "durability",
+        "CATCHUP_DURABILITY",
+        "LEVEL",
+        "normal",
+        "What a message that somebody has seen survives: normal = a crash of the server, full = a power cut too",
+    ),
+    setting("quiet", "CATCHUP_QUIET", "", "", "Print no line for who comes, goes and says what"),
+    setting(
+        "rate-limit",
+        "CATCHUP_RATE_LIMIT",
+        "LIMIT",
+        "auto",
+        "Messages a second from one connection before its reading is slowed (nothing is dropped): a number, off, or \
+         auto = 50 for connections from other machines or through a proxy, off for this machine",
+    ),
+    setting("allow-duplicate-names", "CATCHUP_ALLOW_DUPLICATE_NAMES", "", "", "Let two people in a room have one name"),
+    setting(
+        "token",
+        "CATCHUP_TOKEN",
+        "SECRET",
+        "",
+        "Let in only who knows it (?token=SECRET or Authorization: Bearer)",
+    ),
+    setting(
+        "allow-origin",
+        "CATCHUP_ALLOW_ORIGIN",
+        "ORIGINS",
+        "",
+        "Pages elsewhere that may connect, separated by commas, e.g. https://example.org; * for all",
+    ),
+    setting(
+        "drain-ms",
+        "CATCHUP_DRAIN_MS",
+        "MS",
+        "1000",
+        "At the end, spread the farewells over this time, 0-60000 ms",
+    ),
+    setting("llm-url", "LLM_BASE_URL", "URL", GROQ_URL, "OpenAI-compatible service that writes the summaries"),
+    setting(
+        "llm-model",
+        "LLM_MODEL",
+        "MODELS",
+        "llama-3.1-8b-instant,openai/gpt-oss-20b",
+        "Models to try, in this order, separated by commas",
+    ),
+    setting("llm-timeout-ms", "LLM_TIMEOUT_MS", "MS", "20000", "Longest wait for the service, 100-600000 ms"),
+];
+
+/// Settings that are secrets: variables only, so that no list of processes shows them.
+pub const SECRETS: &[&str] = &["GROQ_API_KEY", "LLM_API_KEY"];
+
+/// Groq's OpenAI-compatible service.
+pub const GROQ_URL: &str = "https://api.groq.com/openai/v1";
+/// `--rate-limit auto`.
+pub const RATE_LIMIT_DEFAULT: RateLimit = RateLimit { per_second: 50, burst: 500 };
+/// Messages at once, for each message a second.
+const BURST_SECONDS: u32 = 10;
+
+/// Holds back a peer that sends too much: messages a second, and how many at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateLimit {
+    /// Messages a second over a long time.
+    pub per_second: u32,
+    /// Messages at once.
+    pub burst: u32,
+}
+
+/// What a message that somebody has seen survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A crash of the server.
+    Normal,
+    /// A power cut too.
+    Full,
+}
+
+/// Whose reading is slowed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rate {
+    /// Nobody's.
+    Off,
+    /// Connections from elsewhere: [`RATE_LIMIT_DEFAULT`].
+    Auto,
+    /// Everybody's.
+    All(RateLimit),
+}
+
+/// The settings, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Address to listen on.
+    pub host: IpAddr,
+    /// Port to listen on, 0 for a free one.
+    pub port: u16,
+    /// The database file; `None`: in memory only.
+    pub data: Option<PathBuf>,
+    /// See [`Durability`].
+    pub durability: Durability,
+    /// No console.
+    pub is_quiet: bool,
+    /// See [`Rate`].
+    pub rate: Rate,
+    /// Names need not be unique.
+    pub allow_duplicate_names: bool,
+    /// Who knows it may come in.
+    pub token: Option<Box<str>>,
+    /// Origins of pages elsewhere that may connect.
+    pub origins: Vec<Box<str>>,
+    /// Spread of the farewells.
+    pub drain: Duration,
+    /// Base of the chat-completions service, without a slash at its end.
+    pub llm_url: String,
+    /// Models in the order to try.
+    pub llm_models: Vec<String>,
+    /// Its key, if any.
+    pub llm_key: Option<String>,
+    /// Longest wait for it.
+    pub llm_timeout: Duration,
+}
+
+impl Config {
+    /// Checks the settings; `get` gives the text of a setting or secret by its variable, if it is set.
+    ///
+    /// The error is one line that names the variable, its text, and what it should be.
+    pub fn check(get: impl Fn(&str) -> Option<String>) -> Result<Config, String> {
+        let text = |variable: &str| {
+            let setting = SETTINGS.iter().find(|setting| setting.variable == variable);
+            get(variable).or_else(|| setting.map(|s| s.default.to_owned()).filter(|text| !text.is_empty()))
+        };
+        let want = |variable: &str| text(variable).unwrap_or_default();
+        let host = want("HOST");
+        let wrong = |variable: &str, given: &str, want: &str| format!("config: {variable} is {given:?}: want {want}");
+        let llm_url = want("LLM_BASE_URL").trim_end_matches('/').to_owned();
+        if !llm_url.starts_with("http://") && !llm_url.starts_with("https://") {
+            return Err(wrong("LLM_BASE_URL", &llm_url, "an address that begins with http:// or https://"));
+        }
+        let secret = |name: &str| get(name).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+        let llm_key = match llm_url == GROQ_URL {
+            true => secret("LLM_API_KEY").or_else(|| secret("GROQ_API_KEY")),
+            // A Groq key is for Groq alone: it is never sent to another service.
+            false => secret("LLM_API_KEY"),
+        };
+        let is_ephemeral = switch("CATCHUP_EPHEMERAL", &want("CATCHUP_EPHEMERAL"))?;
+        let data = PathBuf::from(want("CATCHUP_DATA"));
+        Ok(Config {
+            host: host
+                .trim_matches(['[', ']'])
+                .replace("localhost", "127.0.0.1")
+                .parse()
+                .map_err(|_| wrong("HOST", &host, "an IP address such as 0.0.0.0, 127.0.0.1 or ::"))?,
+            port: number("PORT", &want("PORT"), 0, u16::MAX.into())? as u16,
+            data: (!is_ephemeral).then_some(data),
+            durability: match want("CATCHUP_DURABILITY").as_str() {
+                "normal" => Durability::Normal,
+                "full" => Durability::Full,
+                other => return Err(wrong("CATCHUP_DURABILITY", other, "normal or full")),
+            },
+            is_quiet: switch("CATCHUP_QUIET", &want("CATCHUP_QUIET"))?,
+            rate: rate(&want("CATCHUP_RATE_LIMIT"))?,
+            allow_duplicate_names: switch("CATCHUP_ALLOW_DUPLICATE_NAMES", &want("CATCHUP_ALLOW_DUPLICATE_NAMES"))?,
+            token: text("CATCHUP_TOKEN").map(Into::into),
+            origins: origins(&want("CATCHUP_ALLOW_ORIGIN"))?,
+            drain: Duration::from_millis(number("CATCHUP_DRAIN_MS", &want("CATCHUP_DRAIN_MS"), 0, 60_000)?),
+            llm_url,
+            llm_models: models(&want("LLM_MODEL"))?,
+            llm_key,
+            llm_timeout: Duration::from_millis(number("LLM_TIMEOUT_MS", &want("LLM_TIMEOUT_MS"), 100, 600_000)?),
+        })
+    }
+
+    /// Whether there is a service to ask: Groq wants a key, any other may do without.
+    pub fn has_llm(&self) -> bool {
+        self.llm_key.is_some() || self.llm_url != GROQ_URL
+    }
+}
+
+fn number(variable: &str, text: &str, least: u64, most: u64) -> Result<u64, String> {
+    match text.trim().parse::<u64>() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("config: {variable} is {text:?}: want a number from {least} to {most}")),
+    }
+}
+
+fn switch(variable: &str, text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        "1" | "true" | "yes" | "on" => Ok(true),
+        _ => Err(format!("config: {variable} is {text:?}: want true or false")),
+    }
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    match text.trim() {
+        "off" => Ok(Rate::Off),
+        "auto" => Ok(Rate::Auto),
+        number => match number.parse::<u32>() {
+            Ok(per_second @ 1..=1_000_000) => {
+                Ok(Rate::All(RateLimit { per_second, burst: per_second.saturating_mul(BURST_SECONDS) }))
+            }
+            _ => Err(format!("config: CATCHUP_RATE_LIMIT is {text:?}: want off, auto, or 1-1000000 messages a second")),
+        },
+    }
+}
+
+fn origins(text: &str) -> Result<Vec<Box<str>>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts
+        .map(|origin| match origin.split_once("://") {
+            Some((_, host)) if !host.is_empty() && !host.contains('/') => Ok(origin.into()),
+            _ if origin == "*" => Ok(origin.into()),
+            _ => Err(format!("config: CATCHUP_ALLOW_ORIGIN has {origin:?}: want scheme://host[:port], or *")),
+        })
+        .collect()
+}
+
+fn models(text: &str) -> Result<Vec<String>, String> {
+    let models: Vec<String> = text.split(',').map(str::trim).filter(|m| !m.is_empty()).map(str::to_owned).collect();
+    if models.is_empty() {
+        return Err(format!("config: LLM_MODEL is {text:?}: want the name of a model, or several with commas"));
+    }
+    Ok(models)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(set: &[(&str, &str)]) -> Result<Config, String> {
+        Config::check(|variable| set.iter().find(|(name, _)| *name == variable).map(|(_, text)| (*text).to_owned()))
+    }
+
+    #[test]
+    fn with_nothing_set_it_serves_everyone_on_port_8000_from_catchup_db() {
+        let config = check(&[]).unwrap();
+        assert_eq!((config.host.to_string(), config.port), ("0.0.0.0".into(), 8000));
+        assert_eq!(config.data, Some("catchup.db".into()));
+        assert!(!config.has_llm());
+        assert_eq!(config.llm_models, ["llama-3.1-8b-instant", "openai/gpt-oss-20b"]);
+    }
+
+    #[test]
+    fn a_bad_setting_is_one_line_that_says_what_would_be_right() {
+        for (variable, text, expect) in [
+            ("PORT", "80a", "config: PORT is \"80a\": want a number from 0 to 65535"),
+            ("PORT", "65536", "config: PORT is \"65536\": want a number from 0 to 65535"),
+            ("HOST", "example", "config: HOST is \"example\": want an IP address such as 0.0.0.0, 127.0.0.1 or ::"),
+            ("CATCHUP_DURABILITY", "most", "config: CATCHUP_DURABILITY is \"most\": want normal or full"),
+            ("CATCHUP_QUIET", "maybe", "config: CATCHUP_QUIET is \"maybe\": want true or false"),
+            (
+                "LLM_BASE_URL",
+                "ftp://x",
+                "config: LLM_BASE_URL is \"ftp://x\": want an address that begins with http:// or https://",
+            ),
+        ] {
+            assert_eq!(check(&[(variable, text)]).unwrap_err(), expect);
+        }
+    }
+
+    #[test]
+    fn a_groq_key_goes_to_groq_alone() {
+        let groq = check(&[("GROQ_API_KEY", " k ")]).unwrap();
+        assert_eq!((groq.llm_key.as_deref(), groq.has_llm()), (Some("k"), true));
+        let other = check(&[("GROQ_API_KEY", "k"), ("LLM_BASE_URL", "http://localhost:11434/v1/")]).unwrap();
+        assert_eq!((other.llm_key, other.llm_url.as_str()), (None, "http://localhost:11434/v1"));
+    }
+}
