@@ -15,6 +15,7 @@
 //! Imports run downward only; `tests/layers.rs` keeps it so.
 
 pub mod config;
+pub mod connection;
 pub mod http;
 pub mod log;
 pub mod message;

@@ -1,0 +1,832 @@
+//! One connection, and all of them: who owes bytes, who is behind, who is to be buried, when to look again.
+//!
+//! `touch` is the only way to a connection and `settle` pays what every touched one is owed, so nothing that is
+//! queued is ever forgotten. Generic over the stream: no socket, no clock, no thread. What bytes mean is known by
+//! `http.rs` and `ws.rs`, what frames say by `chat.rs`.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
+use std::net::IpAddr;
+
+use slab::Slab;
+
+use crate::config::RateLimit;
+use crate::http;
+use crate::message::{ClientId, CloseReason, RoomId, Seq};
+use crate::outbox::{OUTBOX_BYTES_HIGH, Outbox, Wrote, write_all, write_slices};
+use crate::tape::{BEHIND_BYTES_MAX, Position, Slices, Spares, Tape};
+use crate::ws;
+
+/// A WebSocket peer that said nothing for this long is pinged.
+pub const PING_AFTER_MS: u64 = 25_000;
+/// A pinged peer that says nothing for this long is gone.
+pub const PONG_MS_MAX: u64 = 20_000;
+/// A request head must be complete this long after its first byte (408).
+pub const HEAD_MS_MAX: u64 = 10_000;
+/// A request body must be complete this long after its head (408).
+pub const BODY_MS_MAX: u64 = 30_000;
+/// A kept-alive connection without a request is closed after this.
+pub const IDLE_MS_MAX: u64 = 60_000;
+/// A peer that has bytes to take and takes none for this long is hung up on.
+pub const STALL_MS_MAX: u64 = 30_000;
+/// A closing connection waits this long for its peer to take the last bytes and to hang up.
+pub const CLOSE_MS_MAX: u64 = 5_000;
+/// Most sends to members of rooms in one turn: a large room is served in slices, so that others get their turn.
+pub const SENDS_PER_TURN: usize = 4_096;
+/// Bytes that a closing connection may still send before it is cut off.
+const DISCARD_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A byte stream whose sending half can be closed.
+pub trait Stream: Read + Write {
+    /// Tells the peer that nothing more will come.
+    fn shutdown_write(&mut self) -> io::Result<()>;
+}
+
+/// How a connection ends: one enum for it, and `settle` alone buries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It reads and writes.
+    Open,
+    /// What was queued is still sent, then the close frame; what it says is not heard.
+    Draining(CloseReason),
+    /// Everything is sent: wait for the peer to hang up.
+    Lingering(CloseReason),
+    /// To be buried at the end of the turn.
+    Dead(CloseReason),
+}
+
+/// Which bytes are expected next.
+pub enum Protocol {
+    /// Requests.
+    Http(http::Reader),
+    /// Frames.
+    Ws(Box<ws::Session>),
+}
+
+/// A member's place on its room's tape.
+#[derive(Debug)]
+struct Place {
+    room: RoomId,
+    position: Position,
+    /// The frame begun must be finished up to here before anything else is written.
+    frame_end: Option<Position>,
+    /// Ranges of its own frames at or after `position`, ascending.
+    own: VecDeque<(Position, Position)>,
+}
+
+impl Place {
+    /// Moves on by `count` bytes that were sent, over its own frames.
+    fn advance(&mut self, mut count: u64) {
+        loop {
+            match self.own.front() {
+                Some(&(start, end)) if self.position >= start => {
+                    self.position = self.position.max(end);
+                    self.own.pop_front();
+                }
+                Some(&(start, _)) if self.position + count >= start => {
+                    count -= start - self.position;
+                    self.position = start;
+                }
+                _ => {
+                    self.position += count;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A token bucket: reading stops while it is below zero, so nothing is dropped.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    limit: RateLimit,
+    tokens: f64,
+    at_ms: u64,
+}
+
+impl Bucket {
+    fn take(&mut self, now_ms: u64, count: u32) {
+        let gained = (now_ms - self.at_ms) as f64 * f64::from(self.limit.per_second) / 1000.0;
+        self.tokens = (self.tokens + gained).min(f64::from(self.limit.burst)) - f64::from(count);
+        self.at_ms = now_ms;
+    }
+
+    /// When it will be above zero again.
+    fn full_at_ms(&self) -> u64 {
+        let missing = (-self.tokens).max(0.0);
+        self.at_ms + (missing * 1000.0 / f64::from(self.limit.per_second)).ceil() as u64
+    }
+}
+
+/// One accepted socket and all that is held for it.
+pub struct Connection<S> {
+    /// Its name inside the server.
+    pub id: ClientId,
+    /// Where it comes from.
+    pub peer: IpAddr,
+    /// Which bytes are expected next.
+    pub protocol: Protocol,
+    /// An HTTP exchange waits for an answer: the next request is not looked at.
+    pub is_awaiting: bool,
+    /// The core is told when everything queued was taken.
+    pub wants_drained: bool,
+    /// The kernel may have more bytes from it than were read.
+    pub is_readable: bool,
+    /// It stands in the list of those to be read in the next turn.
+    pub is_listed: bool,
+    stream: S,
+    outbox: Outbox,
+    life: Life,
+    place: Option<Place>,
+    bucket: Option<Bucket>,
+    is_writable: bool,
+    /// The peer sends nothing any more, but may still take an answer.
+    is_ended: bool,
+    is_touched: bool,
+    is_pinged: bool,
+    /// When it was last heard; for HTTP: when it began what it is at.
+    heard_ms: u64,
+    /// Since when it has taken no byte although there are some.
+    stalled_ms: Option<u64>,
+    closing_ms: u64,
+    discarded: u64,
+    /// The only valid entry in the timers.
+    due_ms: u64,
+}
+
+/// What one read gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadOutcome {
+    /// This many bytes, and the kernel has no more for now.
+    Drained(usize),
+    /// This many bytes, and there may be more.
+    More(usize),
+    /// The peer sends nothing any more.
+    End,
+}
+
+impl<S: Stream> Connection<S> {
+    /// How it stands.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
+    /// The stream, to register and to set options.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// Where private frames and responses go; `None` once it is closing: nothing may follow a close frame.
+    pub fn writer(&mut self) -> Option<&mut Vec<u8>> {
+        matches!(self.life, Life::Open).then(|| self.outbox.writer())
+    }
+
+    /// Whether nothing waits for it: a typing frame would be seen at once.
+    pub fn is_caught_up(&self) -> bool {
+        self.outbox.is_empty() && self.is_writable
+    }
+
+    /// Whether its session, if any, speaks (to a session together with the place for its replies).
+    pub fn session(&mut self) -> Option<(&mut ws::Session, &mut Vec<u8>)> {
+        match (&mut self.protocol, self.life) {
+            (Protocol::Ws(session), Life::Open) => Some((session, self.outbox.writer())),
+            _ => None,
+        }
+    }
+
+    /// Whether bytes of it may be read and understood now.
+    pub fn may_read(&self, now_ms: u64) -> bool {
+        match self.life {
+            Life::Open => {
+                let is_within_rate = self.bucket.is_none_or(|bucket| bucket.full_at_ms() <= now_ms);
+                let has_room = self.outbox.len() < OUTBOX_BYTES_HIGH;
+                let is_heard = match &self.protocol {
+                    Protocol::Http(reader) => !(self.is_awaiting && reader.is_full()),
+                    Protocol::Ws(_) => true,
+                };
+                is_within_rate && has_room && is_heard
+            }
+            Life::Draining(_) | Life::Lingering(_) => !self.is_ended,
+            Life::Dead(_) => false,
+        }
+    }
+
+    /// Reads once into `scratch`. A closing connection's bytes are discarded.
+    pub fn read(&mut self, scratch: &mut [u8], now_ms: u64) -> ReadOutcome {
+        loop {
+            match self.stream.read(scratch) {
+                Ok(0) => return ReadOutcome::End,
+                Ok(count) => {
+                    self.heard(now_ms);
+                    return self.heard_bytes(count, scratch.len());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return ReadOutcome::Drained(0),
+                Err(_) => return ReadOutcome::End,
+            }
+        }
+    }
+
+    fn heard(&mut self, now_ms: u64) {
+        if let Protocol::Ws(_) = self.protocol {
+            self.heard_ms = now_ms;
+            self.is_pinged = false;
+        }
+    }
+
+    fn heard_bytes(&mut self, count: usize, asked: usize) -> ReadOutcome {
+        let mut heard = count;
+        if !matches!(self.life, Life::Open) {
+            heard = 0;
+            self.discarded += count as u64;
+            if self.discarded > DISCARD_BYTES_MAX {
+                return ReadOutcome::End;
+            }
+        }
+        // A short read has emptied the kernel's buffer: no second read to be told so.
+        if count < asked { ReadOutcome::Drained(heard) } else { ReadOutcome::More(heard) }
+    }
+
+    /// Counts messages against its rate.
+    pub fn spend(&mut self, now_ms: u64, count: u32) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(now_ms, count);
+        }
+    }
+
+    /// Limits its rate from now on.
+    pub fn limit_rate(&mut self, now_ms: u64, limit: RateLimit) {
+        self.bucket = Some(Bucket { limit, tokens: f64::from(limit.burst), at_ms: now_ms });
+    }
+
+    /// From here on its bytes are frames; `now_ms` starts its heartbeat.
+    pub fn upgrade(&mut self, session: ws::Session, now_ms: u64) {
+        self.protocol = Protocol::Ws(Box::new(session));
+        self.heard_ms = now_ms;
+    }
+
+    /// Its HTTP half begins to wait for something new: a request, a body, silence.
+    pub fn restart_patience(&mut self, now_ms: u64) {
+        self.heard_ms = now_ms;
+    }
+
+    /// Ends it once everything queued is sent; a session gets a close frame. The first reason stands.
+    pub fn close(&mut self, reason: CloseReason, now_ms: u64) {
+        if let Life::Open = self.life {
+            self.life = Life::Draining(reason);
+            self.closing_ms = now_ms;
+        }
+    }
+
+    /// The peer sends nothing any more. A session ends with that; an answer that is on its way is still given.
+    pub fn end(&mut self, now_ms: u64) {
+        self.is_ended = true;
+        match (&self.protocol, self.life) {
+            (Protocol::Http(_), Life::Open) if self.is_awaiting => {}
+            (Protocol::Http(_), Life::Open) => self.close(CloseReason::Finished, now_ms),
+            (Protocol::Http(_), Life::Draining(_)) => {}
+            _ => self.kill(CloseReason::Gone),
+        }
+    }
+
+    /// Whether the peer has stopped sending.
+    pub fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// The peer has hung up, or does not deserve better.
+    pub fn kill(&mut self, reason: CloseReason) {
+        self.life = match self.life {
+            Life::Open => Life::Dead(reason),
+            Life::Draining(first) | Life::Lingering(first) | Life::Dead(first) => Life::Dead(first),
+        };
+    }
+
+    fn send(&mut self, rooms: &[Room], now_ms: u64) {
+        if !self.is_writable || matches!(self.life, Life::Lingering(_) | Life::Dead(_)) {
+            return;
+        }
+        let before = self.progress();
+        if self.send_all(rooms, now_ms).is_err() {
+            self.kill(CloseReason::Gone);
+        }
+        let is_owed = !self.is_writable;
+        self.stalled_ms = match (is_owed, self.stalled_ms) {
+            (false, _) => None,
+            (true, Some(since)) if before == self.progress() => Some(since),
+            (true, _) => Some(now_ms),
+        };
+    }
+
+    /// Changes whenever the peer took a byte.
+    fn progress(&self) -> (usize, Position) {
+        (self.outbox.len(), self.place.as_ref().map_or(0, |place| place.position))
+    }
+
+    /// Sends in the only right order: the frame begun, private frames, the tape, the close frame.
+    fn send_all(&mut self, rooms: &[Room], now_ms: u64) -> io::Result<()> {
+        if !self.finish_frame(rooms)? || !self.flush_outbox()? || !self.send_tape(rooms)? {
+            self.is_writable = false;
+            return Ok(());
+        }
+        if let Life::Draining(reason) = self.life {
+            self.send_close(reason);
+            if !self.flush_outbox()? {
+                self.is_writable = false;
+                return Ok(());
+            }
+            self.life = if self.is_ended { Life::Dead(reason) } else { Life::Lingering(reason) };
+            self.closing_ms = now_ms;
+            self.stream.shutdown_write()?;
+        }
+        Ok(())
+    }
+
+    fn finish_frame(&mut self, rooms: &[Room]) -> io::Result<bool> {
+        let Some(place) = &mut self.place else { return Ok(true) };
+        let Some(end) = place.frame_end else { return Ok(true) };
+        let bytes = rooms[place.room.0 as usize].tape.bytes(place.position, end);
+        match write_all(&mut self.stream, bytes)? {
+            Wrote::All => {
+                place.frame_end = None;
+                let count = end - place.position;
+                place.advance(count);
+                Ok(true)
+            }
+            Wrote::Part(count) => {
+                place.position += count as u64;
+                Ok(false)
+            }
+        }
+    }
+
+    fn flush_outbox(&mut self) -> io::Result<bool> {
+        Ok(self.outbox.flush(&mut self.stream)? == Wrote::All)
+    }
+
+    fn send_tape(&mut self, rooms: &[Room]) -> io::Result<bool> {
+        let Some(place) = &mut self.place else { return Ok(true) };
+        let tape = &rooms[place.room.0 as usize].tape;
+        while place.position < tape.end() {
+            let mut slices = Slices::new();
+            tape.slices(place.position, &place.own, &mut slices);
+            let slices = slices.as_slice();
+            if slices.is_empty() {
+                place.advance(0);
+                place.position = tape.end();
+                break;
+            }
+            let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
+            let count = write_slices(&mut self.stream, slices)?;
+            let border = place.position;
+            place.advance(count as u64);
+            if count < wanted {
+                let end = tape.frame_end(border, place.position);
+                place.frame_end = (end > place.position).then_some(end);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Leaves the tape at a frame border: the rest of the frame begun goes before all private frames.
+    fn leave_tape(&mut self, rooms: &[Room]) -> Option<Place> {
+        let mut place = self.place.take()?;
+        if let Some(end) = place.frame_end.take() {
+            let tape = &rooms[place.room.0 as usize].tape;
+            self.outbox.prepend(tape.bytes(place.position, end));
+            place.position = end;
+        }
+        Some(place)
+    }
+
+    fn send_close(&mut self, reason: CloseReason) {
+        if let Protocol::Ws(session) = &mut self.protocol {
+            let (code, text) = reason.code();
+            session.close(code, text, self.outbox.writer());
+        }
+    }
+
+    /// What it is waiting for next, and when that is due.
+    fn deadline(&self) -> Option<(u64, Deadline)> {
+        let stall = self.stalled_ms.map(|since| (since + STALL_MS_MAX, Deadline::Stall));
+        let other = match self.life {
+            Life::Dead(_) => return None,
+            Life::Draining(_) | Life::Lingering(_) => Some((self.closing_ms + CLOSE_MS_MAX, Deadline::Close)),
+            Life::Open => self.held_until().map(|until| (until, Deadline::Rate)).or_else(|| self.patience()),
+        };
+        stall.into_iter().chain(other).min_by_key(|(due, _)| *due)
+    }
+
+    /// How long it may stay silent.
+    fn patience(&self) -> Option<(u64, Deadline)> {
+        let (limit, deadline) = match &self.protocol {
+            Protocol::Http(_) if self.is_awaiting => return None,
+            Protocol::Http(reader) if reader.is_idle() => (IDLE_MS_MAX, Deadline::Idle),
+            Protocol::Http(reader) if reader.is_in_body() => (BODY_MS_MAX, Deadline::Body),
+            Protocol::Http(_) => (HEAD_MS_MAX, Deadline::Head),
+            Protocol::Ws(_) if self.is_pinged => (PING_AFTER_MS + PONG_MS_MAX, Deadline::Pong),
+            Protocol::Ws(_) => (PING_AFTER_MS, Deadline::Ping),
+        };
+        Some((self.heard_ms + limit, deadline))
+    }
+
+    /// Until when its rate holds it back, if there is something to read.
+    fn held_until(&self) -> Option<u64> {
+        let bucket = self.bucket.filter(|_| self.is_readable && !self.is_listed)?;
+        (bucket.tokens < 0.0).then(|| bucket.full_at_ms())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deadline {
+    /// It takes no byte.
+    Stall,
+    /// Its last bytes and its peer's farewell.
+    Close,
+    /// Its rate allows it to be read again.
+    Rate,
+    Idle,
+    Head,
+    Body,
+    Ping,
+    Pong,
+}
+
+/// What the timers of a turn ask of the reactor.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// It may be read again.
+    Released(ClientId),
+    /// A request that was begun did not end in time: answer 408. Which part, and the limit in seconds.
+    RequestTimeout(ClientId, &'static str, u64),
+}
+
+struct Room {
+    tape: Tape,
+    /// Slots of those with a place on the tape, ascending: walked in memory order.
+    members: Vec<u32>,
+    is_dirty: bool,
+    /// Where the walk of a large room goes on, and the lowest position seen in it.
+    walked: usize,
+    lowest: Position,
+}
+
+/// What a settled turn left for the core.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// Everything queued was taken, for those who wanted to know.
+    pub drained: Vec<ClientId>,
+    /// Held back for its full outbox, and may be read again.
+    pub released: Vec<ClientId>,
+    /// Left the tape: the last post that it was sent, and its own posts after it (which it must not be sent).
+    pub behind: Vec<(ClientId, Seq, Vec<Seq>)>,
+}
+
+/// All connections.
+pub struct Connections<S> {
+    slots: Slab<Connection<S>>,
+    rooms: Vec<Room>,
+    spares: Spares,
+    touched: Vec<u32>,
+    dirty: VecDeque<RoomId>,
+    timers: BinaryHeap<Reverse<(u64, ClientId)>>,
+    generation: u32,
+    settled: Settled,
+}
+
+impl<S: Stream> Connections<S> {
+    /// None yet.
+    pub fn new() -> Connections<S> {
+        Connections {
+            slots: Slab::new(),
+            rooms: Vec::new(),
+            spares: Spares::default(),
+            touched: Vec::new(),
+            dirty: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            generation: 0,
+            settled: Settled::default(),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The name of the next connection, to register its socket with before [`Connections::admit`].
+    pub fn next_id(&self) -> ClientId {
+        ClientId { slot: self.slots.vacant_key() as u32, generation: self.generation.wrapping_add(1) }
+    }
+
+    /// Takes in an accepted stream.
+    pub fn admit(&mut self, stream: S, peer: IpAddr, now_ms: u64) -> ClientId {
+        let id = self.next_id();
+        self.generation = id.generation;
+        let connection = Connection {
+            id,
+            peer,
+            protocol: Protocol::Http(http::Reader::default()),
+            is_awaiting: false,
+            wants_drained: false,
+            is_readable: false,
+            is_listed: false,
+            stream,
+            outbox: Outbox::default(),
+            life: Life::Open,
+            place: None,
+            bucket: None,
+            is_writable: true,
+            is_ended: false,
+            is_touched: false,
+            is_pinged: false,
+            heard_ms: now_ms,
+            stalled_ms: None,
+            closing_ms: 0,
+            discarded: 0,
+            due_ms: u64::MAX,
+        };
+        self.slots.insert(connection);
+        self.touch(id);
+        id
+    }
+
+    /// The only way to a connection: it will be settled at the end of the turn. `None` if it is gone.
+    pub fn touch(&mut self, id: ClientId) -> Option<&mut Connection<S>> {
+        let connection = self.slots.get_mut(id.slot as usize).filter(|connection| connection.id == id)?;
+        if !connection.is_touched {
+            connection.is_touched = true;
+            self.touched.push(id.slot);
+        }
+        Some(connection)
+    }
+
+    /// Who has this slot now: for an event of the poll, which is only a hint.
+    pub fn owner(&self, slot: u32) -> Option<ClientId> {
+        self.slots.get(slot as usize).map(|connection| connection.id)
+    }
+
+    /// The socket takes bytes again.
+    pub fn writable(&mut self, id: ClientId) {
+        let Some(connection) = self.slots.get_mut(id.slot as usize).filter(|c| c.id == id) else { return };
+        // Sockets are always reported writable at first and after each read: only news is worth a turn.
+        if !connection.is_writable {
+            connection.is_writable = true;
+            self.touch(id);
+        }
+    }
+
+    /// Everyone, for the end of the server.
+    pub fn ids(&self) -> Vec<ClientId> {
+        self.slots.iter().map(|(_, connection)| connection.id).collect()
+    }
+
+    /// Gives a member its place at the end of its room's tape; `last` is the room's last post.
+    pub fn tune(&mut self, id: ClientId, room: RoomId, last: Seq) {
+        self.make_room(room, last);
+        let end = self.rooms[room.0 as usize].tape.end();
+        let Some(connection) = self.touch(id) else { return };
+        if !matches!(connection.life, Life::Open) || connection.place.is_some() {
+            return;
+        }
+        connection.place = Some(Place { room, position: end, frame_end: None, own: VecDeque::new() });
+        let room = &mut self.rooms[room.0 as usize];
+        if let Err(index) = room.members.binary_search(&id.slot) {
+            room.members.insert(index, id.slot);
+            if index < room.walked {
+                room.walked += 1;
+            }
+        }
+    }
+
+    fn make_room(&mut self, room: RoomId, last: Seq) {
+        let index = room.0 as usize;
+        while self.rooms.len() <= index {
+            let tape = Tape::new(last);
+            self.rooms.push(Room { tape, members: Vec::new(), is_dirty: false, walked: 0, lowest: 0 });
+        }
+        if self.rooms[index].members.is_empty() {
+            self.rooms[index].tape.restart(&mut self.spares, last);
+        }
+    }
+
+    /// Puts one frame on a room's tape for all members but its author. `post` is the post that it carries.
+    pub fn broadcast(
+        &mut self,
+        room: RoomId,
+        post: Option<Seq>,
+        author: Option<ClientId>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let Some(to) = self.rooms.get_mut(room.0 as usize).filter(|to| !to.members.is_empty()) else { return };
+        let (start, end) = to.tape.append(&mut self.spares, post, write);
+        if !mem::replace(&mut to.is_dirty, true) {
+            self.dirty.push_back(room);
+        }
+        let author = author.and_then(|id| self.slots.get_mut(id.slot as usize).filter(|c| c.id == id));
+        if let Some(place) = author.and_then(|author| author.place.as_mut()).filter(|place| place.room == room) {
+            match place.own.back_mut() {
+                Some(last) if last.1 == start => last.1 = end,
+                _ => place.own.push_back((start, end)),
+            }
+        }
+    }
+
+    /// Whether a part of a large room still waits to be served.
+    pub fn is_unsettled(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Sends everyone what is owed, buries the dead, and says what the core must know.
+    pub fn settle(&mut self, now_ms: u64, mut on_dead: impl FnMut(Connection<S>, CloseReason)) -> Settled {
+        self.settle_rooms(now_ms);
+        for index in 0..self.touched.len() {
+            let slot = self.touched[index];
+            self.settle_one(slot, now_ms);
+        }
+        for slot in mem::take(&mut self.touched) {
+            let Some(connection) = self.slots.get_mut(slot as usize) else { continue };
+            connection.is_touched = false;
+            if let Life::Dead(reason) = connection.life {
+                self.forget_place(slot);
+                on_dead(self.slots.remove(slot as usize), reason);
+            }
+        }
+        mem::take(&mut self.settled)
+    }
+
+    fn settle_rooms(&mut self, now_ms: u64) {
+        let mut budget = SENDS_PER_TURN;
+        for _ in 0..self.dirty.len() {
+            let Some(id) = self.dirty.pop_front() else { break };
+            let index = id.0 as usize;
+            if self.rooms[index].walked == 0 {
+                self.rooms[index].is_dirty = false;
+                self.rooms[index].lowest = self.rooms[index].tape.end();
+            }
+            while budget > 0 {
+                let Some(&slot) = self.rooms[index].members.get(self.rooms[index].walked) else { break };
+                self.rooms[index].walked += 1;
+                budget -= 1;
+                self.send_room(index, slot, now_ms);
+            }
+            if self.rooms[index].walked < self.rooms[index].members.len() {
+                self.dirty.push_front(id);
+                return;
+            }
+            self.finish_walk(id);
+        }
+    }
+
+    fn send_room(&mut self, index: usize, slot: u32, now_ms: u64) {
+        let connection = &mut self.slots[slot as usize];
+        connection.send(&self.rooms, now_ms);
+        if connection.is_writable && !matches!(connection.life, Life::Dead(_)) {
+            return;
+        }
+        // It has died, or owes itself a decision: the second pass makes it.
+        let position = connection.place.as_ref().map_or(u64::MAX, |place| place.position);
+        let room = &mut self.rooms[index];
+        room.lowest = room.lowest.min(position);
+        if !connection.is_touched {
+            connection.is_touched = true;
+            self.touched.push(slot);
+        }
+    }
+
+    fn finish_walk(&mut self, id: RoomId) {
+        let room = &mut self.rooms[id.0 as usize];
+        room.walked = 0;
+        room.tape.release(&mut self.spares, room.lowest);
+        if room.is_dirty {
+            self.dirty.push_back(id);
+        }
+    }
+
+    fn settle_one(&mut self, slot: u32, now_ms: u64) {
+        let Some(connection) = self.slots.get_mut(slot as usize) else { return };
+        let id = connection.id;
+        connection.send(&self.rooms, now_ms);
+        if let Life::Lingering(_) = connection.life {
+            // Nothing may follow its last bytes.
+            self.forget_place(slot);
+        } else if let Some(place) = &connection.place {
+            let behind = self.rooms[place.room.0 as usize].tape.end() - place.position;
+            if !connection.is_writable && behind > BEHIND_BYTES_MAX {
+                self.fall_behind(slot);
+            }
+        }
+        let connection = &mut self.slots[slot as usize];
+        if connection.outbox.is_empty() && mem::take(&mut connection.wants_drained) {
+            self.settled.drained.push(id);
+        }
+        if connection.is_readable && !connection.is_listed && connection.may_read(now_ms) {
+            self.settled.released.push(id);
+        }
+        self.schedule(slot);
+    }
+
+    fn fall_behind(&mut self, slot: u32) {
+        let connection = &mut self.slots[slot as usize];
+        let Some(place) = connection.leave_tape(&self.rooms) else { return };
+        connection.wants_drained = true;
+        let tape = &self.rooms[place.room.0 as usize].tape;
+        let own = tape.posts_in(&place.own).collect();
+        self.settled.behind.push((connection.id, tape.last_post(place.position), own));
+        self.forget_member(place.room, slot);
+    }
+
+    /// Takes a member off its room's tape: it is leaving, or will be fed from the store.
+    pub fn untune(&mut self, id: ClientId) {
+        if self.touch(id).is_some() {
+            self.forget_place(id.slot);
+        }
+    }
+
+    fn forget_place(&mut self, slot: u32) {
+        if let Some(place) = self.slots[slot as usize].leave_tape(&self.rooms) {
+            self.forget_member(place.room, slot);
+        }
+    }
+
+    fn forget_member(&mut self, room: RoomId, slot: u32) {
+        let room = &mut self.rooms[room.0 as usize];
+        if let Ok(index) = room.members.binary_search(&slot) {
+            room.members.remove(index);
+            if index < room.walked {
+                room.walked -= 1;
+            }
+        }
+    }
+
+    /// Sees to it that the timers look at it in time. Only an earlier deadline needs a new entry: a later one is
+    /// found when the present entry comes up.
+    fn schedule(&mut self, slot: u32) {
+        let connection = &mut self.slots[slot as usize];
+        if let Some((due, _)) = connection.deadline()
+            && due < connection.due_ms
+        {
+            connection.due_ms = due;
+            self.timers.push(Reverse((due, connection.id)));
+        }
+    }
+
+    /// When the next timer is due, in milliseconds of the caller's clock.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        self.timers.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// Does what is due: pings, closes, kills; says what the reactor has to do.
+    pub fn expire(&mut self, now_ms: u64) -> Vec<Expired> {
+        let mut expired = Vec::new();
+        while let Some(&Reverse((due, id))) = self.timers.peek() {
+            if due > now_ms {
+                break;
+            }
+            self.timers.pop();
+            let Some(connection) = self.slots.get_mut(id.slot as usize) else { continue };
+            if connection.id != id || connection.due_ms != due {
+                continue;
+            }
+            connection.due_ms = u64::MAX;
+            self.expire_one(id, now_ms, &mut expired);
+        }
+        expired
+    }
+
+    fn expire_one(&mut self, id: ClientId, now_ms: u64, expired: &mut Vec<Expired>) {
+        let connection = self.touch(id).expect("the caller has just seen it");
+        let Some((due, deadline)) = connection.deadline() else { return };
+        if due > now_ms {
+            // What it waited for has come; `settle` looks for the next deadline.
+            return;
+        }
+        match deadline {
+            Deadline::Stall => connection.kill(CloseReason::Slow),
+            Deadline::Close => connection.kill(CloseReason::Gone),
+            Deadline::Idle => connection.close(CloseReason::Idle, now_ms),
+            Deadline::Pong => connection.close(CloseReason::NoPong, now_ms),
+            Deadline::Rate => expired.push(Expired::Released(id)),
+            Deadline::Head => expired.push(Expired::RequestTimeout(id, "head", HEAD_MS_MAX / 1000)),
+            Deadline::Body => expired.push(Expired::RequestTimeout(id, "body", BODY_MS_MAX / 1000)),
+            Deadline::Ping => {
+                connection.is_pinged = true;
+                ws::write_ping(connection.outbox.writer());
+            }
+        }
+    }
+}
+
+impl<S: Stream> Default for Connections<S> {
+    fn default() -> Self {
+        Connections::new()
+    }
+}
