@@ -16,6 +16,7 @@
 
 pub mod config;
 pub mod connection;
+pub mod console;
 pub mod http;
 pub mod log;
 pub mod message;
