@@ -14,6 +14,7 @@
 //!
 //! Imports run downward only; `tests/layers.rs` keeps it so.
 
+pub mod chat;
 pub mod config;
 pub mod connection;
 pub mod console;
