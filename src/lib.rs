@@ -9,11 +9,12 @@
 //! - [`log`] are the words in which a room's log is asked; [`history`] keeps it in SQLite, [`memory`] in memory.
 //! - [`tape`] holds a room's frames, encoded once; [`outbox`] private bytes and the only writes to a socket.
 //! - [`connection`] knows who is owed what, and pays it when a turn ends.
-//! - [`summary`] answers "what did I miss?" on threads of its own.
+//! - [`summary`] answers "what did I miss?" on threads of its own; [`extract`] is its embedded engine.
 //! - [`config`], [`console`] and [`page`] are what the operator and the browser see.
 //!
 //! Imports run downward only; `tests/layers.rs` keeps it so.
 
+pub mod archive;
 pub mod chat;
 pub mod config;
 pub mod connection;
@@ -21,6 +22,7 @@ pub mod console;
 pub mod history;
 pub mod http;
 pub mod log;
+pub mod memory;
 pub mod message;
 pub mod outbox;
 pub mod tape;

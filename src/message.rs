@@ -3,6 +3,9 @@
 //! The only file of the chat that knows JSON, local time and UUIDs. It decides nothing: rules are in
 //! `chat.rs`, bytes on a socket in `ws.rs` and `http.rs`.
 
+pub mod llm;
+pub mod summary;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -628,4 +631,60 @@ pub fn users_body(room: &str, users: &[Arc<str>]) -> Vec<u8> {
         users: &'a [Arc<str>],
     }
     json(&Users { room, count: users.len(), users })
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ArchiveLine<'a> {
+    #[serde(borrow)]
+    room: Cow<'a, str>,
+    id: Seq,
+    message_id: Uuid,
+    #[serde(borrow)]
+    sender: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+    at_ms: i64,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    client_id: Option<Cow<'a, str>>,
+}
+
+/// Appends one post as a line of an archive, with its line end.
+pub fn archive_line(room: &str, post: &Post, out: &mut Vec<u8>) {
+    let line = ArchiveLine {
+        room: room.into(),
+        id: post.seq,
+        message_id: post.uuid,
+        sender: (&*post.author).into(),
+        message: (&*post.text).into(),
+        at_ms: post.at_ms,
+        client_id: post.client_id.as_deref().map(Cow::from),
+    };
+    write_json(out, &line);
+    out.push(b'\n');
+}
+
+/// Reads a line of an archive: the room and the post. The rules for what people type hold here too; errors are
+/// sentences.
+pub fn parse_archive_line(line: &str) -> Result<(String, Post), String> {
+    let line: ArchiveLine = serde_json::from_str(line).map_err(|error| format!("not a line of an archive: {error}"))?;
+    check_room(Some(&line.room))?;
+    if check_name(Some(&line.sender))? != line.sender {
+        return Err("sender has blanks around it".into());
+    }
+    check_text(&line.message).map_err(|refusal| refusal.message)?;
+    if let Some(id) = &line.client_id
+        && (id.is_empty() || id.len() > CLIENT_ID_BYTES_MAX)
+    {
+        return Err(format!("client_id is {} bytes long: want 1-{CLIENT_ID_BYTES_MAX}", id.len()));
+    }
+    let post = Post {
+        seq: line.id,
+        uuid: line.message_id,
+        author: (&*line.sender).into(),
+        text: line.message.into(),
+        at_ms: line.at_ms,
+        client_id: line.client_id.map(Into::into),
+    };
+    Ok((line.room.into_owned(), post))
 }

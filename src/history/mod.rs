@@ -4,6 +4,7 @@
 //! in order with them), `reader` (lists and searches) and `checkpoint` (folds the write-ahead log into the file).
 //! It knows nothing of sockets, members or JSON; the words that it is spoken to with are in `log.rs`.
 
+mod copy;
 mod reader;
 mod schema;
 mod writer;
@@ -21,6 +22,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::log::{Answer, Job, KnownRoom};
 use crate::message::Uuid;
+pub use copy::{Incoming, back_up};
 pub use reader::Reader;
 use writer::Writer;
 
@@ -337,4 +339,4 @@ fn prepare(connection: &Connection, durability: Durability) -> Result<(), ErrorK
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

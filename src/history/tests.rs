@@ -55,7 +55,7 @@ impl Log {
         self.answers.recv_timeout(Duration::from_secs(20)).expect("every job is answered")
     }
 
-    fn ask(&self, job: Job) -> Answer {
+    pub(crate) fn ask(&self, job: Job) -> Answer {
         self.submit(job);
         self.next()
     }
@@ -103,7 +103,7 @@ impl Log {
         }
     }
 
-    fn found(&self, room: &str, query: &str, upto: Seq, limit: usize) -> Vec<Seq> {
+    pub(crate) fn found(&self, room: &str, query: &str, upto: Seq, limit: usize) -> Vec<Seq> {
         match self.ask(Job::Search { to: ME, room: room.into(), query: query.into(), upto, limit }) {
             Answer::Found { to: ME, posts } => posts.iter().map(|post| post.seq).collect(),
             other => panic!("{other:?}"),

@@ -36,6 +36,10 @@ const FOLD_PAGES: usize = 1000;
 /// Pages in the write-ahead log at which the writer folds what is left itself, so that it begins anew (about 32 MB).
 pub(super) const WAL_PAGES_MAX: i64 = 8192;
 
+const INSERT: &str = "INSERT INTO posts (key, author, at_ms, uuid, client_id, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const CLAIM: &str =
+    "INSERT INTO repeats (room, person, client_id, post) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+
 /// What only the writing thread has.
 pub(super) struct Writer {
     reader: Reader,
@@ -229,9 +233,7 @@ impl Writer {
         let post = key(room.number, seq);
         let connection = &self.reader.connection;
         if let Some(client_id) = &draft.client_id {
-            let mut claim = connection.prepare_cached(
-                "INSERT INTO repeats (room, person, client_id, post) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-            )?;
+            let mut claim = connection.prepare_cached(CLAIM)?;
             if claim.execute(params![room.number, author.person, client_id, post])? == 0 {
                 let mut find = connection
                     .prepare_cached("SELECT post FROM repeats WHERE room = ?1 AND person = ?2 AND client_id = ?3")?;
@@ -241,11 +243,14 @@ impl Writer {
             }
         }
         let uuid = fresh_uuid();
-        connection
-            .prepare_cached(
-                "INSERT INTO posts (key, author, at_ms, uuid, client_id, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![post, author.number, draft.at_ms, uuid.as_bytes(), draft.client_id, draft.text])?;
+        connection.prepare_cached(INSERT)?.execute(params![
+            post,
+            author.number,
+            draft.at_ms,
+            uuid.as_bytes(),
+            draft.client_id,
+            draft.text
+        ])?;
         before.last.push((place, room.last));
         room.last = seq;
         Ok(Outcome::Stored(seq, uuid))
@@ -297,6 +302,56 @@ impl Writer {
         Ok(author)
     }
 
+    pub(super) fn begin_incoming(&self) -> Result<(), String> {
+        self.execute("BEGIN IMMEDIATE").map_err(|error| not_stored(&error))
+    }
+
+    /// Stores a post with the number and the UUID that it has. It must be the room's next.
+    pub(super) fn add_incoming(&mut self, room: &Arc<str>, post: &Post) -> Result<(), String> {
+        let (place, author) = self
+            .place(room)
+            .and_then(|place| Ok((place, self.author(&post.author)?)))
+            .map_err(|error| not_stored(&error))?;
+        let Some(place) = place else { return Err(format!("there are {ROOM_NUMBER_MAX} rooms; no more can be made")) };
+        let next = self.rooms[place].last + 1;
+        if post.seq != next || next > SEQ_MAX {
+            return Err(format!("room {room:?} goes on with id {}, want {next}: ids have no gaps", post.seq));
+        }
+        self.insert(place, author, post).map_err(|error| not_stored(&error))?;
+        self.rooms[place].last = next;
+        self.count_lag(place, 1);
+        Ok(())
+    }
+
+    fn insert(&self, place: usize, author: Author, post: &Post) -> rusqlite::Result<()> {
+        let number = self.rooms[place].number;
+        let at = key(number, post.seq);
+        let connection = &self.reader.connection;
+        if let Some(client_id) = &post.client_id {
+            connection.prepare_cached(CLAIM)?.execute(params![number, author.person, client_id, at])?;
+        }
+        connection.prepare_cached(INSERT)?.execute(params![
+            at,
+            author.number,
+            post.at_ms,
+            post.uuid.as_bytes(),
+            post.client_id,
+            post.text
+        ])?;
+        Ok(())
+    }
+
+    pub(super) fn commit_incoming(&mut self) -> Result<(), String> {
+        self.execute("COMMIT").map_err(|error| not_stored(&error))
+    }
+
+    /// Fills the index to the last post, in slices of `posts_max`, or says on standard error why not.
+    pub(super) fn index_all(&mut self, posts_max: usize) {
+        while self.lag > 0 && matches!(self.indexing, Indexing::Works) {
+            self.index(posts_max);
+        }
+    }
+
     /// Moves a mark forward, at most to the room's last post; never back.
     fn mark(&mut self, room: &str, reader: &str, seq: Seq) -> rusqlite::Result<()> {
         let Some(place) = self.places.get(room) else { return Ok(()) };
@@ -337,7 +392,7 @@ impl Writer {
 
     /// Answers a batch that could not be stored: drafts and marks with the reason, reads from what is stored.
     fn refuse(&mut self, batch: Vec<Job>, error: &rusqlite::Error, reply: &impl Fn(Answer)) {
-        let why = format!("not stored: {}", told(error));
+        let why = not_stored(error);
         let mut refused = Vec::new();
         for job in batch {
             match job {
@@ -452,6 +507,10 @@ impl Writer {
     fn execute(&self, statement: &str) -> rusqlite::Result<()> {
         self.reader.connection.prepare_cached(statement)?.execute([]).map(drop)
     }
+}
+
+fn not_stored(error: &rusqlite::Error) -> String {
+    format!("not stored: {}", told(error))
 }
 
 /// The first job and all that wait behind it, as many as go into one transaction.

@@ -1,0 +1,129 @@
+//! Whole copies of a log: a backup beside a running server, and posts that come in from an archive.
+//!
+//! It knows the file, not the lines of an archive: those are `archive.rs`.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::reader::Reader;
+use super::schema::{self, Found};
+use super::writer::Writer;
+use super::{Error, ErrorKind, Store, connect};
+use crate::log::KnownRoom;
+use crate::message::Post;
+
+/// Posts put into the index at a time after an import; nobody waits meanwhile.
+const INDEX_POSTS: usize = 4096;
+
+/// Copies the log in `path` to the new file `to`, as it stands at this moment; a server may be at work on it.
+///
+/// The copy has an epoch of its own: whoever goes on from it is not told that nothing was lost. It appears under its
+/// name only when it is whole and on the disk.
+pub fn back_up(path: &Path, to: &Path) -> Result<(), Error> {
+    let here = |kind| Error::new(path, kind);
+    let there = |kind| Error::new(to, kind);
+    let io_there = |error: io::Error| there(ErrorKind::Unusable(error.to_string()));
+    if !path.exists() {
+        return Err(here(ErrorKind::Missing));
+    }
+    if to.exists() {
+        return Err(there(ErrorKind::Exists));
+    }
+    let part = beside(to, ".part");
+    let part_name = part.to_str().ok_or_else(|| there(ErrorKind::Unusable("its name is not Unicode".into())))?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| here(ErrorKind::of(error)))?;
+    // A log of an older version is copied as it is: that is what one does before a new version touches it.
+    if matches!(schema::inspect(&connection).map_err(here)?, Found::Empty) {
+        return Err(here(ErrorKind::Foreign));
+    }
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_there(error)),
+        _ => {}
+    }
+    let copied = connection.execute("VACUUM INTO ?1", [part_name]).and_then(|_| set_apart(&part));
+    if let Err(error) = copied {
+        // Half a copy helps nobody; that it could not be made is what is told.
+        drop(fs::remove_file(&part));
+        return Err(there(ErrorKind::of(error)));
+    }
+    File::open(&part).and_then(|file| file.sync_all()).map_err(io_there)?;
+    settle(&part, to).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => there(ErrorKind::Exists),
+        _ => io_there(error),
+    })
+}
+
+fn set_apart(copy: &Path) -> rusqlite::Result<()> {
+    let mut connection = Connection::open(copy)?;
+    let transaction = connection.transaction()?;
+    schema::renew_epoch(&transaction)?;
+    transaction.commit()?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+/// Gives the finished copy its name, and never another file's.
+fn settle(part: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(part, to) {
+        Ok(()) => fs::remove_file(part),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // A file system without links.
+        Err(_) => fs::rename(part, to),
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+impl Reader {
+    /// Every room that has posts, by the number that it got when it was made.
+    pub fn known_rooms(&self) -> Result<Vec<KnownRoom>, String> {
+        let rooms = self.rooms().map_err(|error| super::reader::unread_why(&error))?;
+        let with_posts = rooms.into_iter().filter(|room| room.last > 0);
+        Ok(with_posts.map(|room| KnownRoom { name: room.name, last: room.last }).collect())
+    }
+}
+
+/// Posts on their way into a log: all of them, with the numbers that they have, or none.
+///
+/// Nothing is stored until [`Incoming::commit`]; dropped before that, it leaves the log as it was.
+pub struct Incoming {
+    writer: Writer,
+    /// Rooms that had posts before: theirs and those that come in would be mixed up.
+    taken: BTreeSet<Arc<str>>,
+    /// Last: the connection closes before the file is free for others.
+    _lock: File,
+}
+
+impl Store {
+    /// Takes posts from elsewhere, instead of starting the threads.
+    pub fn into_incoming(self) -> Result<Incoming, String> {
+        let taken = self.rooms().into_iter().map(|room| room.name).collect();
+        self.writer.begin_incoming()?;
+        Ok(Incoming { writer: self.writer, taken, _lock: self.lock })
+    }
+}
+
+impl Incoming {
+    /// Takes one post. The error is a sentence; go no further after one.
+    pub fn add(&mut self, room: &Arc<str>, post: &Post) -> Result<(), String> {
+        if self.taken.contains(room) {
+            return Err(format!("room {room:?} has messages already; import it where it has none"));
+        }
+        self.writer.add_incoming(room, post)
+    }
+
+    /// Stores all and fills the search index.
+    pub fn commit(mut self) -> Result<(), String> {
+        self.writer.commit_incoming()?;
+        self.writer.index_all(INDEX_POSTS);
+        Ok(())
+    }
+}
