@@ -19,6 +19,7 @@ pub mod chat;
 pub mod config;
 pub mod connection;
 pub mod console;
+pub mod extract;
 pub mod history;
 pub mod http;
 pub mod log;

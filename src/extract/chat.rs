@@ -1,0 +1,434 @@
+//! A conversation made ready for the rules: people, sentences, words as numbers, who speaks to whom.
+//! Nothing is judged here.
+
+use super::Line;
+use super::guard;
+use super::lexicon::{Lexicon, class};
+use super::tokens::{self, Token};
+use std::collections::HashMap;
+
+/// Sentences of one message that are read.
+const MESSAGE_UNITS_MAX: usize = 80;
+/// The word number of a token that no rule may match: somebody else's words.
+pub const BARRIER: u32 = u32::MAX;
+/// Fillers before a sentence that are looked past.
+const FILLERS_MAX: usize = 6;
+
+/// One sentence of one message.
+#[derive(Clone, Copy, Debug)]
+pub struct Unit {
+    /// Index into `Chat::lines`.
+    pub line: usize,
+    /// Its tokens: from `from` up to, not including, `to`.
+    pub from: usize,
+    pub to: usize,
+    /// Its subject: a range of `Chat::content`.
+    pub content: (u32, u32),
+    pub is_question: bool,
+    /// English enough to be rewritten and read for decisions.
+    pub is_english: bool,
+}
+
+/// A spelling of somebody's name, as word numbers.
+struct Spelling {
+    words: Vec<u32>,
+    person: usize,
+    /// The name is a common word too: only a capital or an @ makes it a mention.
+    is_word: bool,
+}
+
+pub struct Chat<'a> {
+    pub lines: &'a [Line<'a>],
+    pub lexicon: Lexicon,
+    pub tokens: Vec<Token>,
+    pub units: Vec<Unit>,
+    /// The units of each line.
+    pub line_units: Vec<(usize, usize)>,
+    pub content: Vec<u32>,
+    /// Display names, in the order of their first message.
+    pub people: Vec<&'a str>,
+    /// Who wrote each line: an index into `people`.
+    pub speaker: Vec<usize>,
+    /// Lines that try to give orders to whoever summarizes them.
+    pub is_bait: Vec<bool>,
+    pub is_english: bool,
+    spellings: HashMap<u32, Vec<Spelling>>,
+    by_name: HashMap<&'a str, usize>,
+}
+
+impl<'a> Chat<'a> {
+    pub fn read(lines: &'a [Line<'a>]) -> Chat<'a> {
+        let mut chat = Chat {
+            lines,
+            lexicon: Lexicon::new(),
+            tokens: Vec::new(),
+            units: Vec::new(),
+            line_units: Vec::with_capacity(lines.len()),
+            content: Vec::new(),
+            people: Vec::new(),
+            speaker: Vec::with_capacity(lines.len()),
+            is_bait: Vec::with_capacity(lines.len()),
+            is_english: true,
+            spellings: HashMap::new(),
+            by_name: HashMap::new(),
+        };
+        chat.meet_people();
+        for line in 0..lines.len() {
+            chat.read_line(line);
+        }
+        chat.tell_languages();
+        chat.is_bait = (0..lines.len()).map(|line| guard::is_bait(&chat, line)).collect();
+        chat
+    }
+
+    fn meet_people(&mut self) {
+        for line in self.lines {
+            let next = self.people.len();
+            let person = *self.by_name.entry(line.sender).or_insert(next);
+            if person == next {
+                self.people.push(line.sender);
+            }
+            self.speaker.push(person);
+        }
+        let mut heads: HashMap<u32, usize> = HashMap::new();
+        let names: Vec<Vec<u32>> = self.people.clone().iter().map(|name| self.name_words(name)).collect();
+        for words in &names {
+            *heads.entry(words.first().copied().unwrap_or(BARRIER)).or_insert(0) += 1;
+        }
+        for (person, words) in names.into_iter().enumerate() {
+            let Some(&head) = words.first() else { continue };
+            for &word in &words {
+                self.lexicon.mark(word, class::NAME);
+            }
+            // A first name alone means somebody only if nobody else has it.
+            if words.len() > 1 && heads[&head] == 1 && self.lexicon.text(head).len() > 2 {
+                self.learn_spelling(vec![head], person);
+            }
+            self.learn_spelling(words, person);
+        }
+        for spellings in self.spellings.values_mut() {
+            spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.words.len()));
+        }
+    }
+
+    fn learn_spelling(&mut self, words: Vec<u32>, person: usize) {
+        let common = class::WORD_NAME | class::STOP | class::VERB | class::TIME | class::FILLER | class::ACK;
+        let is_word = words.len() == 1 && (self.lexicon.is(words[0], common) || self.lexicon.text(words[0]).len() < 3);
+        self.spellings.entry(words[0]).or_default().push(Spelling { words, person, is_word });
+    }
+
+    fn name_words(&mut self, name: &str) -> Vec<u32> {
+        let mut out = Vec::new();
+        tokens::scan(name, &mut self.lexicon, &mut out);
+        out.iter().map(|token| token.word).collect()
+    }
+
+    fn read_line(&mut self, line: usize) {
+        let text = self.lines[line].text;
+        let first_unit = self.units.len();
+        let first = self.tokens.len();
+        tokens::scan(text, &mut self.lexicon, &mut self.tokens);
+        let mut from = first;
+        for at in first..self.tokens.len() {
+            let is_last = at + 1 == self.tokens.len();
+            let ends = is_last || {
+                let (token, next) = (self.tokens[at], self.tokens[at + 1]);
+                let gap = &text[token.end as usize..next.start as usize];
+                tokens::ends_sentence(gap, self.lexicon.text(token.word), next.is_capital)
+            };
+            if ends && (is_last || self.units.len() - first_unit < MESSAGE_UNITS_MAX) {
+                self.push_unit(line, from, at + 1);
+                from = at + 1;
+            }
+        }
+        self.line_units.push((first_unit, self.units.len()));
+    }
+
+    fn push_unit(&mut self, line: usize, from: usize, to: usize) {
+        let text = self.lines[line].text;
+        let after = self.tokens.get(to).map_or(text.len(), |next| next.start as usize);
+        let gap = &text[self.tokens[to - 1].end as usize..after];
+        let is_question = gap.split(['\n', '.']).next().is_some_and(|end| end.contains(['?', '？', '؟']));
+        let start = self.content.len() as u32;
+        let mut before = None;
+        for at in from..to {
+            let word = self.tokens[at].word;
+            let is_pictograph =
+                self.lexicon.is(word, class::SCRIPT) && self.lexicon.text(word).chars().nth(1).is_none();
+            if is_pictograph {
+                if let Some(before) = before {
+                    let pair = self.lexicon.pair(before, word);
+                    self.content.push(pair);
+                }
+            } else if self.lexicon.is_content(word) {
+                self.content.push(self.lexicon.word(word).stem);
+            }
+            before = is_pictograph.then_some(word);
+        }
+        self.units.push(Unit {
+            line,
+            from,
+            to,
+            content: (start, self.content.len() as u32),
+            is_question,
+            is_english: true,
+        });
+    }
+
+    /// Marks the units in other languages. Short units follow their conversation.
+    fn tell_languages(&mut self) {
+        let votes: Vec<(usize, usize, usize)> = self.units.iter().map(|unit| self.language_votes(unit)).collect();
+        let total = votes.iter().fold((0, 0, 0), |sum, vote| (sum.0 + vote.0, sum.1 + vote.1, sum.2 + vote.2));
+        self.is_english = total.0 * 8 >= total.2 && total.0 > total.1;
+        for (unit, (english, foreign, words)) in self.units.iter_mut().zip(votes) {
+            let is_plain = foreign == 0 && words < 6;
+            unit.is_english =
+                if english == foreign || is_plain { self.is_english && foreign <= english } else { english > foreign };
+        }
+    }
+
+    fn language_votes(&self, unit: &Unit) -> (usize, usize, usize) {
+        let (mut english, mut foreign, mut words) = (0, 0, 0);
+        for token in &self.tokens[unit.from..unit.to] {
+            let classes = self.lexicon.word(token.word).classes;
+            if classes & (class::OPAQUE | class::NUMBER | class::NAME) != 0 {
+                continue;
+            }
+            words += 1;
+            english += usize::from(classes & class::ENGLISH != 0);
+            foreign += usize::from(classes & class::SCRIPT != 0) * 2
+                + usize::from(classes & class::FOREIGN != 0 && classes & class::ENGLISH == 0);
+        }
+        (english, foreign, words)
+    }
+
+    /// The units of a line.
+    pub fn units_of(&self, line: usize) -> &[Unit] {
+        let (from, to) = self.line_units[line];
+        &self.units[from..to]
+    }
+
+    /// The word numbers of some tokens, with `BARRIER` for what is quoted.
+    pub fn words(&self, from: usize, to: usize) -> Vec<u32> {
+        self.tokens[from..to].iter().map(|token| if token.is_quoted { BARRIER } else { token.word }).collect()
+    }
+
+    pub fn content_of(&self, unit: &Unit) -> &[u32] {
+        &self.content[unit.content.0 as usize..unit.content.1 as usize]
+    }
+
+    /// Different content stems of some tokens, without names, ascending.
+    pub fn subject(&self, from: usize, to: usize) -> Vec<u32> {
+        let content = |token: &Token| self.lexicon.is_content(token.word) && !self.lexicon.is(token.word, class::NAME);
+        let mut stems: Vec<u32> = self.tokens[from..to]
+            .iter()
+            .filter(|token| content(token))
+            .map(|token| self.lexicon.word(token.word).stem)
+            .collect();
+        stems.sort_unstable();
+        stems.dedup();
+        stems
+    }
+
+    pub fn text_of(&self, at: usize) -> &str {
+        self.lexicon.text(self.tokens[at].word)
+    }
+
+    pub fn is(&self, at: usize, classes: u32) -> bool {
+        self.lexicon.is(self.tokens[at].word, classes)
+    }
+
+    /// What stands between a token and the one before it in its message.
+    pub fn gap_before(&self, line: usize, at: usize, from: usize) -> &'a str {
+        let start = if at > from { self.tokens[at - 1].end as usize } else { self.tokens[at].start as usize };
+        &self.lines[line].text[start..self.tokens[at].start as usize]
+    }
+
+    /// Whose name begins at a token, and how many tokens it has.
+    pub fn mention_at(&self, at: usize, to: usize) -> Option<(usize, usize)> {
+        let token = self.tokens[at];
+        if !self.lexicon.is(token.word, class::NAME) {
+            return None;
+        }
+        let base = self.spellings.get(&token.word)?;
+        base.iter().find_map(|spelling| {
+            let length = spelling.words.len();
+            let fits = at + length <= to && (0..length).all(|i| self.tokens[at + i].word == spelling.words[i]);
+            (fits && (!spelling.is_word || token.is_mention || token.is_capital)).then_some((spelling.person, length))
+        })
+    }
+
+    /// Where the sentence proper begins: after nods, fillers and the name of the one who is spoken to.
+    pub fn opening(&self, unit: &Unit) -> (usize, Option<usize>) {
+        let mut at = unit.from;
+        let mut called = None;
+        for _ in 0..FILLERS_MAX {
+            if at >= unit.to {
+                break;
+            }
+            if let Some((person, length)) = self.mention_at(at, unit.to) {
+                if at + length < unit.to && self.is_called(unit, at, length) {
+                    called = called.or(Some(person));
+                    at += length;
+                    continue;
+                }
+                break;
+            }
+            let is_kept_no = matches!(
+                self.text_of(at),
+                "no" | "right"
+                    | "true"
+                    | "good"
+                    | "great"
+                    | "perfect"
+                    | "nice"
+                    | "cool"
+                    | "fine"
+                    | "thanks"
+                    | "also"
+                    | "then"
+                    | "again"
+                    | "sure"
+                    | "but"
+            ) && at + 1 < unit.to
+                && self.gap_before(unit.line, at + 1, unit.from).trim().is_empty()
+                && !matches!(self.text_of(at), "but" | "also" | "then" | "again" | "sure");
+            if let Some(length) = self.filler_phrase(at, unit.to) {
+                at += length;
+                continue;
+            }
+            if !self.is(at, class::FILLER) || is_kept_no || self.tokens[at].is_quoted {
+                break;
+            }
+            at += 1;
+        }
+        if at >= unit.to { (unit.from, called) } else { (at, called) }
+    }
+
+    /// How many words an opening phrase has that says nothing.
+    fn filler_phrase(&self, at: usize, to: usize) -> Option<usize> {
+        let texts: Vec<&str> = (at..to.min(at + 4)).map(|at| self.text_of(at)).collect();
+        match texts.as_slice() {
+            ["by" | "on", "the", "way" | "note", ..] => Some(3),
+            ["in", "that", "case", ..] => Some(3),
+            ["i", "mean" | "guess" | "think", _, _]
+            | ["you", "know", _, _]
+            | ["heads", "up", _, _]
+            | ["of", "course", _, _]
+            | ["sounds", "good", _, _] => Some(2),
+            ["just", "to", "clarify" | "confirm", _] => Some(3),
+            _ => None,
+        }
+    }
+
+    /// "uh", a word said twice, the first letter of a word begun twice: what a transcript of speech is full of.
+    pub fn is_stammer(&self, at: usize, to: usize) -> bool {
+        let word = self.text_of(at);
+        if matches!(word, "uh" | "um" | "uhm" | "mm" | "erm" | "er" | "hmm" | "mm-hmm") {
+            return true;
+        }
+        if at + 1 >= to || self.tokens[at].is_quoted {
+            return false;
+        }
+        let next = self.text_of(at + 1);
+        let is_spaced = self.tokens[at + 1].start == self.tokens[at].end + 1;
+        is_spaced
+            && (word == next
+                && self.is(at, class::STOP)
+                && !matches!(word, "that" | "had" | "no" | "really" | "very" | "so")
+                || word.len() <= 2
+                    && word.len() < next.len()
+                    && next.starts_with(word)
+                    && !self.is(at, class::STOP | class::NUMBER))
+    }
+
+    /// "Bob, can you" and "@bob please" call; "Bob can" tells.
+    fn is_called(&self, unit: &Unit, at: usize, length: usize) -> bool {
+        let next = at + length;
+        let gap = self.gap_before(unit.line, next, unit.from);
+        self.tokens[at].is_mention
+            || gap.contains([',', ':', '-', '–', '—'])
+            || (matches!(self.text_of(next), "can" | "could" | "would" | "will" | "please" | "do" | "did" | "are")
+                && next + 1 < unit.to
+                && self.text_of(next + 1) == "you")
+            || self.text_of(next) == "please"
+    }
+
+    /// Whom a line speaks to: somebody it names, else the other one of two.
+    pub fn addressee(&self, line: usize) -> Option<usize> {
+        let speaker = self.speaker[line];
+        let mut named = None;
+        for unit in self.units_of(line) {
+            let called = self.opening(unit).1.filter(|&person| person != speaker);
+            if called.is_some() {
+                return called;
+            }
+            for at in unit.from..unit.to {
+                if let Some((person, length)) = self.mention_at(at, unit.to).filter(|&(person, _)| person != speaker) {
+                    let ends = at + length == unit.to && length < unit.to - unit.from;
+                    if self.tokens[at].is_mention || ends {
+                        named = named.or(Some(person));
+                    }
+                }
+            }
+        }
+        named.or_else(|| (self.people.len() == 2).then(|| 1 - speaker))
+    }
+
+    pub fn is_person(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    pub fn name(&self, person: usize) -> &'a str {
+        self.people[person]
+    }
+
+    pub fn id(&self, line: usize) -> u64 {
+        self.lines[line].id
+    }
+
+    /// How a line answers the lines before it: a nod, a refusal, or neither.
+    pub fn reply(&self, line: usize) -> Reply {
+        let Some(unit) = self.units_of(line).first() else {
+            return Reply::Other;
+        };
+        let (head, length) = (unit.from, unit.to - unit.from);
+        let texts: Vec<&str> = (head..unit.to.min(head + 3)).map(|at| self.text_of(at)).collect();
+        match texts.as_slice() {
+            ["not", "sure" | "a" | "convinced" | "so" | "really", ..]
+            | ["i", "disagree" | "object", ..]
+            | ["i'm", "not", ..] => return Reply::Nay,
+            ["no", "problem" | "worries" | "objection" | "objections" | "objections.", ..] => return Reply::Nod,
+            ["will", "do", ..]
+            | ["on", "it", ..]
+            | ["sounds" | "looks", "good" | "great" | "fine" | "like" | "perfect", ..]
+            | ["works" | "same" | "fine", ..] => {
+                return Reply::Nod;
+            }
+            ["i", "agree", ..]
+            | ["i'm", "fine" | "in" | "ok" | "happy", ..]
+            | ["go", "for", "it"]
+            | ["do", "it", ..]
+            | ["let's", "do", "it" | "that"]
+            | ["me", "too", ..] => return Reply::Nod,
+            ["happy" | "glad", "to", ..] | ["count", "me", "in"] | ["got", "it", ..] | ["of", "course", ..] => {
+                return Reply::Nod;
+            }
+            _ => {}
+        }
+        if self.is(head, class::NAY) && !self.tokens[head].is_quoted {
+            Reply::Nay
+        } else if self.is(head, class::ACK) && (length < 12 || self.text_of(head).starts_with('+')) {
+            Reply::Nod
+        } else {
+            Reply::Other
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reply {
+    Nod,
+    Nay,
+    Other,
+}

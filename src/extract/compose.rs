@@ -1,0 +1,415 @@
+//! Puts the answer together: subjects, sentences, lists. Decides the wording of the whole, not what matters.
+
+use super::actions::Action;
+use super::chat::{Chat, Unit};
+use super::decisions::{self, Decision, Opening};
+use super::lexicon::class;
+use super::lists;
+use super::rewrite;
+use super::weigh::{self, Weights};
+use super::{Item, Judged};
+
+const NAMES_MAX: usize = 5;
+const NAMES_SHOWN: usize = 3;
+const SUMMARY_WORDS_MAX: usize = 22;
+const BULLET_WORDS_MAX: usize = 26;
+const BULLET_WORDS_SHORT: usize = 16;
+/// Decisions and tasks that the summary itself tells.
+const SUMMARY_DECISIONS: usize = 2;
+const SUMMARY_ACTIONS: usize = 3;
+const UNREAD_ITEMS: usize = 4;
+/// From how many messages on a conversation gets at least five points.
+const LONG_LINES: usize = 12;
+const CLAUSE_WORDS_MAX: usize = 24;
+
+pub const NOTHING: &str = "No messages yet.";
+pub const CAUGHT_UP: &str = "You're all caught up!";
+
+/// Gathers sentences and what they rest on.
+#[derive(Default)]
+struct Prose {
+    text: String,
+    lines: Vec<usize>,
+}
+
+impl Prose {
+    fn say(&mut self, sentence: &str, lines: impl IntoIterator<Item = usize>) {
+        if !self.text.is_empty() {
+            self.text.push(' ');
+        }
+        // Sentences must be told apart also where one was cut.
+        match sentence.strip_suffix('…') {
+            Some(cut) => self.text.push_str(&format!("{} […].", cut.trim_end())),
+            None => self.text.push_str(sentence),
+        }
+        if !self.text.ends_with(['.', '?', '!']) {
+            self.text.push('.');
+        }
+        self.lines.extend(lines);
+    }
+
+    fn item(self, chat: &Chat<'_>) -> Item {
+        item(chat, self.text, self.lines)
+    }
+}
+
+pub fn item(chat: &Chat<'_>, text: String, lines: impl IntoIterator<Item = usize>) -> Item {
+    let mut ids: Vec<u64> = lines.into_iter().map(|line| chat.id(line)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Item { text, ids }
+}
+
+/// Two or three sentences on the whole conversation.
+pub fn summary(chat: &Chat<'_>, judged: &Judged) -> Item {
+    if chat.lines.is_empty() {
+        return Item { text: NOTHING.to_string(), ids: Vec::new() };
+    }
+    let mut prose = Prose::default();
+    let (decisions, actions) = (&judged.decisions, &judged.actions);
+    if !chat.is_english {
+        for index in weigh::select(chat, &judged.weights, 3, |_| true) {
+            prose.say(&rewrite::quote(chat, &chat.units[index], SUMMARY_WORDS_MAX), [chat.units[index].line]);
+        }
+        return fallback(chat, prose).item(chat);
+    }
+    let opener = topic(chat, &judged.weights);
+    if let Some((sentence, lines)) = &opener {
+        prose.say(sentence, lines.iter().copied());
+    }
+    let told = |line: usize| {
+        decisions.iter().any(|decision| decision.line == line)
+            || actions.iter().any(|action| action.lines.contains(&line))
+    };
+    let room = usize::from(decisions.is_empty()) + usize::from(actions.is_empty());
+    for index in weigh::select(chat, &judged.weights, room, |index| {
+        !told(chat.units[index].line) && !chat.units[index].is_question
+    }) {
+        prose.say(&rewrite::tell(chat, &chat.units[index], SUMMARY_WORDS_MAX), [chat.units[index].line]);
+    }
+    tell_decisions(&mut prose, decisions.iter().take(SUMMARY_DECISIONS), "They");
+    tell_actions(&mut prose, weightiest(actions, SUMMARY_ACTIONS));
+    fallback(chat, prose).item(chat)
+}
+
+/// The tasks that are surest, in their order.
+fn weightiest(actions: &[Action], count: usize) -> impl Iterator<Item = &Action> {
+    let mut chosen: Vec<&Action> =
+        actions.iter().filter(|action| action.owner.is_some() || action.score > 5.0).collect();
+    chosen.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.line.cmp(&b.line)));
+    chosen.truncate(count);
+    chosen.sort_by_key(|action| action.line);
+    chosen.into_iter()
+}
+
+/// Greetings, links and single words are told as they are.
+fn fallback(chat: &Chat<'_>, mut prose: Prose) -> Prose {
+    if !prose.text.is_empty() {
+        return prose;
+    }
+    let told: Vec<&Unit> = chat.line_units.iter().filter_map(|&(from, to)| chat.units[from..to].first()).collect();
+    let shown: Vec<&&Unit> = told.iter().take(2).collect();
+    for unit in &shown {
+        prose.say(&rewrite::quote(chat, unit, SUMMARY_WORDS_MAX), [unit.line]);
+    }
+    if shown.is_empty() {
+        let name = chat.name(chat.speaker[0]);
+        prose.say(&rewrite::finish(&format!("{name} wrote without words")), [0]);
+    }
+    prose
+}
+
+fn tell_decisions<'d>(prose: &mut Prose, decisions: impl Iterator<Item = &'d Decision>, who: &str) {
+    let (mut clauses, mut lines) = (Vec::new(), Vec::new());
+    for decision in decisions {
+        let text = shorten(&decision.text, CLAUSE_WORDS_MAX);
+        let is_first = clauses.is_empty();
+        clauses.push(match decision.opening {
+            Opening::Verb if is_first => format!(" to {}", lower_clause(&text)),
+            Opening::Name if is_first => format!(": {text}"),
+            Opening::Small if is_first => format!(": {}", lower_clause(&text)),
+            Opening::Verb => format!("to {}", lower_clause(&text)),
+            Opening::Small => lower_clause(&text),
+            Opening::Name => text,
+        });
+        lines.extend(&decision.lines);
+    }
+    if !clauses.is_empty() {
+        prose.say(&format!("{who} decided{}", clauses.join("; ")), lines);
+    }
+}
+
+fn tell_actions<'d>(prose: &mut Prose, actions: impl Iterator<Item = &'d Action>) {
+    let (mut clauses, mut lines) = (Vec::new(), Vec::new());
+    for action in actions {
+        clauses.push(shorten(&action.text, CLAUSE_WORDS_MAX));
+        lines.extend(&action.lines);
+    }
+    if !clauses.is_empty() {
+        prose.say(&clauses.join("; "), lines);
+    }
+}
+
+/// Cuts at a word, without the signs that would end a sentence inside of one.
+fn shorten(text: &str, words_max: usize) -> String {
+    // The first sentence stands for the rest.
+    let text = text.find(". ").filter(|end| *end > 12).map_or(text, |end| &text[..end]);
+    let words: Vec<&str> = text.split(' ').collect();
+    let mut out = String::new();
+    for (at, word) in words.iter().take(words_max).enumerate() {
+        if at > 0 {
+            out.push(' ');
+        }
+        let is_end = at + 1 == words.len().min(words_max);
+        out.push_str(if is_end { word } else { word.trim_end_matches(['.', '!', '?']) });
+    }
+    if words.len() > words_max {
+        out.push('…');
+    }
+    out
+}
+
+fn lower_clause(text: &str) -> String {
+    let mut letters = text.chars();
+    let second = text.chars().nth(1);
+    match letters.next() {
+        Some(first) if second.is_some_and(|second| second.is_lowercase() || second == ' ') => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_string(),
+    }
+}
+
+/// "A, B and C discussed X and Y.": the phrases that come back most, said by whoever brought them up.
+fn topic(chat: &Chat<'_>, weights: &Weights) -> Option<(String, Vec<usize>)> {
+    let phrases = phrases(chat, weights);
+    let (first, line) = phrases.first()?;
+    let mut lines = vec![*line];
+    let mut subject = first.clone();
+    if let Some((second, line)) = phrases.get(1) {
+        subject = format!("{subject} and {second}");
+        lines.push(*line);
+    }
+    let who = names(chat, chat.speaker[*lines.last().expect("one at least")]);
+    let verb = if chat.people.len() == 1 { "wrote about" } else { "discussed" };
+    Some((rewrite::finish(&format!("{who} {verb} {subject}")), lines))
+}
+
+/// Everybody, the one first who brought the subject up.
+fn names(chat: &Chat<'_>, first: usize) -> String {
+    let mut messages = vec![0usize; chat.people.len()];
+    for &person in &chat.speaker {
+        messages[person] += 1;
+    }
+    let mut order: Vec<usize> = (0..chat.people.len()).collect();
+    if order.len() > NAMES_MAX {
+        order.sort_by_key(|&person| (std::cmp::Reverse(messages[person]), person));
+    }
+    order.retain(|&person| person != first);
+    order.insert(0, first);
+    let shown = if order.len() > NAMES_MAX { NAMES_SHOWN } else { order.len() };
+    let mut names: Vec<String> = order[..shown].iter().map(|&person| chat.name(person).to_string()).collect();
+    if order.len() > shown {
+        names.push(format!("{} others", order.len() - shown));
+    }
+    let last = names.pop().expect("a conversation with lines has a speaker");
+    if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) }
+}
+
+/// Runs of one to three content words, heaviest first: at most two, from lines near each other where possible.
+fn phrases(chat: &Chat<'_>, weights: &Weights) -> Vec<(String, usize)> {
+    let mut said = vec![(0u32, 0u64); chat.lexicon.stem_count()];
+    for (index, unit) in chat.units.iter().enumerate() {
+        if weights.scores[index] < 0.0 || chat.is_bait[unit.line] {
+            continue;
+        }
+        for stem in weigh::subject(chat, index) {
+            let entry = &mut said[stem as usize];
+            entry.0 += 1;
+            entry.1 |= 1 << (chat.speaker[unit.line] % 64);
+        }
+    }
+    let weight = |stem: u32| {
+        let (units, speakers) = said[stem as usize];
+        if units < 2 { 0.2 } else { (units as f32).sqrt() * (speakers.count_ones() as f32).sqrt() }
+    };
+    let mut best: Vec<(f32, String, usize, Vec<u32>)> = Vec::new();
+    for (index, unit) in chat.units.iter().enumerate() {
+        if weights.scores[index] < 0.0 || chat.is_bait[unit.line] {
+            continue;
+        }
+        for (from, to) in runs(chat, unit) {
+            let stems: Vec<u32> = (from..to).map(|at| chat.lexicon.word(chat.tokens[at].word).stem).collect();
+            let strongest = stems.iter().map(|&stem| weight(stem)).fold(0.0, f32::max);
+            let value = strongest
+                + 0.5 * stems.iter().map(|&stem| weight(stem)).sum::<f32>() / (stems.len() as f32).sqrt()
+                + 0.3 * weights.scores[index];
+            let start = chat.tokens[from].start as usize;
+            let text = &chat.lines[unit.line].text[start..chat.tokens[to - 1].end as usize];
+            best.push((value, text.to_string(), unit.line, stems));
+            if best.len() > 64 {
+                best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
+                best.truncate(32);
+            }
+        }
+    }
+    best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
+    let Some((_, first, line, stems)) = best.into_iter().next() else {
+        return Vec::new();
+    };
+    match companion(chat, weights, &weight, &stems) {
+        Some((second, line)) => vec![(first, line), (second, line)],
+        None => vec![(first, line)],
+    }
+}
+
+/// The heaviest other phrase of a sentence that says all of `stems`: one message vouches for both.
+fn companion(
+    chat: &Chat<'_>,
+    weights: &Weights,
+    weight: &dyn Fn(u32) -> f32,
+    stems: &[u32],
+) -> Option<(String, usize)> {
+    let mut best: Option<(f32, String, usize)> = None;
+    for (index, unit) in chat.units.iter().enumerate() {
+        let content = chat.content_of(unit);
+        if weights.scores[index] < 0.0 || chat.is_bait[unit.line] || !stems.iter().all(|stem| content.contains(stem)) {
+            continue;
+        }
+        for (from, to) in runs(chat, unit) {
+            let others: Vec<u32> = (from..to).map(|at| chat.lexicon.word(chat.tokens[at].word).stem).collect();
+            let value = others.iter().map(|&stem| weight(stem)).sum::<f32>() / (others.len() as f32).sqrt()
+                + 0.5 * weights.scores[index];
+            if others.iter().all(|stem| !stems.contains(stem)) && best.as_ref().is_none_or(|known| value > known.0) {
+                let start = chat.tokens[from].start as usize;
+                let text = &chat.lines[unit.line].text[start..chat.tokens[to - 1].end as usize];
+                if others.len() > 1 || weight(others[0]) > 0.5 {
+                    best = Some((value, text.to_string(), unit.line));
+                }
+            }
+        }
+    }
+    best.map(|(_, text, line)| (text, line))
+}
+
+/// The runs of content words of a unit that only spaces hold together, three words at most.
+fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
+    let is_part = |at: usize| {
+        let token = chat.tokens[at];
+        chat.lexicon.is_content(token.word)
+            && !chat.lexicon.is(token.word, class::NAME | class::ACK | class::FILLER | class::TELLING | class::PAST)
+            && !token.is_quoted
+    };
+    let is_subject = |at: usize| {
+        !chat.is(at, class::TIME | class::NUMBER) && !(chat.text_of(at).ends_with("ing") || chat.is(at, class::VERB))
+    };
+    let mut runs = Vec::new();
+    let mut from = unit.from;
+    while from < unit.to {
+        if !is_part(from) || chat.is(from, class::VERB) && from + 1 < unit.to && !is_part(from + 1) {
+            from += 1;
+            continue;
+        }
+        let mut to = from + 1;
+        while to < unit.to
+            && to - from < 3
+            && is_part(to)
+            && matches!(chat.gap_before(unit.line, to, unit.from), " " | "-" | "/")
+        {
+            to += 1;
+        }
+        // "wifi holds" is wifi: a verb closes no phrase.
+        let next = to;
+        while to > from
+            && chat
+                .text_of(to - 1)
+                .strip_suffix('s')
+                .is_some_and(|base| lists::BASE_VERB.split(' ').any(|verb| verb == base))
+            && !chat.text_of(to - 1).ends_with("ss")
+        {
+            to -= 1;
+        }
+        if (from..to).any(is_subject) {
+            runs.push((from, to));
+        }
+        from = next;
+    }
+    runs
+}
+
+/// Five to ten points on a long conversation, fewer on a short one.
+pub fn bullets(chat: &Chat<'_>, judged: &Judged) -> Vec<Item> {
+    let lines = chat.lines.len();
+    let wanted = ((lines as f32).sqrt().round() as usize).clamp(5, 10);
+    let count = if lines >= LONG_LINES { wanted } else { wanted.min(lines.div_ceil(2)) };
+    let words_max = if lines > 60 { BULLET_WORDS_MAX } else { BULLET_WORDS_SHORT };
+    let mut chosen = weigh::select(chat, &judged.weights, count, |index| !decisions::is_mark(chat, &chat.units[index]));
+    if lines >= LONG_LINES && chosen.len() < 5 {
+        // Little was said: greetings and nods fill the list, each line once.
+        for &(from, to) in &chat.line_units {
+            if chosen.len() < 5 && from < to && !chosen.iter().any(|&index| (from..to).contains(&index)) {
+                chosen.push(from);
+            }
+        }
+        chosen.sort_unstable();
+    }
+    chosen
+        .into_iter()
+        .map(|index| item(chat, rewrite::tell(chat, &chat.units[index], words_max), [chat.units[index].line]))
+        .collect()
+}
+
+/// What a reader missed, from the lines that `may_tell` allows; what names the reader comes first.
+pub fn unread(chat: &Chat<'_>, judged: &Judged, reader: Option<usize>, may_tell: impl Fn(usize) -> bool) -> Item {
+    let mut prose = Prose::default();
+    // Evidence that the reader has seen, or wrote, is no source for what was missed.
+    let keep = |lines: &mut Vec<usize>| lines.retain(|&line| may_tell(line));
+    let mut decisions: Vec<Decision> =
+        judged.decisions.iter().filter(|decision| may_tell(decision.line)).cloned().collect();
+    let mut actions: Vec<Action> =
+        judged.actions.iter().filter(|action| may_tell(action.line) && action.owner.is_some()).cloned().collect();
+    decisions.iter_mut().for_each(|decision| keep(&mut decision.lines));
+    actions.iter_mut().for_each(|action| keep(&mut action.lines));
+    let (mine, rest): (Vec<Action>, Vec<Action>) =
+        actions.iter().cloned().partition(|action| reader.is_some() && action.owner == reader);
+    tell_actions(&mut prose, mine.iter().take(UNREAD_ITEMS));
+    let questions: Vec<&Unit> = chat
+        .units
+        .iter()
+        .filter(|unit| {
+            unit.is_question
+                && may_tell(unit.line)
+                && reader.is_some()
+                && chat.people.len() > 2
+                && chat.addressee(unit.line) == reader
+                && !mine.iter().any(|action| action.lines.contains(&unit.line))
+        })
+        .collect();
+    for unit in questions.iter().rev().take(1) {
+        prose.say(&rewrite::tell(chat, unit, SUMMARY_WORDS_MAX), [unit.line]);
+    }
+    let late = decisions.len().saturating_sub(UNREAD_ITEMS);
+    tell_decisions(&mut prose, decisions.iter().skip(late), "They");
+    tell_actions(&mut prose, rest.iter().take(UNREAD_ITEMS));
+    let room =
+        if decisions.is_empty() && actions.is_empty() { 2 } else { usize::from(decisions.len() + actions.len() < 2) };
+    let told = prose.lines.clone();
+    for index in weigh::select(chat, &judged.weights, room, |index| {
+        may_tell(chat.units[index].line) && !told.contains(&chat.units[index].line)
+    }) {
+        prose.say(&rewrite::tell(chat, &chat.units[index], SUMMARY_WORDS_MAX), [chat.units[index].line]);
+    }
+    if prose.text.is_empty() {
+        let first = (0..chat.lines.len()).find(|&line| may_tell(line));
+        let Some(line) = first else {
+            return Item { text: CAUGHT_UP.to_string(), ids: Vec::new() };
+        };
+        match chat.units_of(line).first() {
+            Some(unit) => prose.say(&rewrite::quote(chat, unit, SUMMARY_WORDS_MAX), [line]),
+            None => {
+                prose.say(&rewrite::finish(&format!("{} wrote without words", chat.name(chat.speaker[line]))), [line])
+            }
+        }
+    }
+    prose.item(chat)
+}

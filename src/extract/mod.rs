@@ -1,0 +1,134 @@
+//! The embedded summarizer: what a conversation was about, what was decided, who does what. It needs no service and no clock;
+//! it knows nothing of rooms, read marks or HTTP.
+
+mod actions;
+mod chat;
+mod compose;
+mod cues;
+mod decisions;
+mod guard;
+mod lexicon;
+mod lists;
+mod questions;
+mod rewrite;
+mod tokens;
+mod weigh;
+
+use chat::Chat;
+
+/// One message, as the summarizer sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    pub id: u64,
+    pub sender: &'a str,
+    pub text: &'a str,
+    pub at_ms: i64,
+}
+
+/// A sentence for the reader and the ids of the messages that it came from (never empty, ascending).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Item {
+    pub text: String,
+    pub ids: Vec<u64>,
+}
+
+/// What is said about a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Digest {
+    /// Two or three sentences on the whole; `ids` is empty only when there are no lines.
+    pub summary: Item,
+    /// Five to ten for twelve messages or more.
+    pub bullet_points: Vec<Item>,
+    pub key_decisions: Vec<Item>,
+    pub action_items: Vec<Item>,
+    pub open_questions: Vec<Item>,
+}
+
+/// What all answers are made of.
+struct Judged {
+    weights: weigh::Weights,
+    decisions: Vec<decisions::Decision>,
+    actions: Vec<actions::Action>,
+}
+
+fn judge<'a>(lines: &'a [Line<'a>]) -> (Chat<'a>, Judged) {
+    let mut chat = Chat::read(lines);
+    let decision_rules = decisions::Rules::new(&mut chat.lexicon);
+    let action_rules = actions::Rules::new(&mut chat.lexicon);
+    let formality = decisions::formality(&chat);
+    let decisions = decisions::find(&chat, &decision_rules, formality);
+    let judged =
+        Judged { weights: weigh::weigh(&chat), decisions, actions: actions::find(&chat, &action_rules, formality) };
+    (chat, judged)
+}
+
+/// The digest of a conversation in order of ids. Deterministic, O(messages x words).
+pub fn digest(lines: &[Line<'_>]) -> Digest {
+    let (chat, judged) = judge(lines);
+    let questions = questions::find(&chat, |line| {
+        judged.actions.iter().any(|action| action.lines.contains(&line))
+            || judged.decisions.iter().any(|decision| decision.lines.contains(&line))
+    });
+    Digest {
+        summary: compose::summary(&chat, &judged),
+        bullet_points: compose::bullets(&chat, &judged),
+        key_decisions: judged
+            .decisions
+            .iter()
+            .map(|decision| compose::item(&chat, decision.text.clone(), decision.lines.iter().copied()))
+            .collect(),
+        action_items: judged
+            .actions
+            .iter()
+            .map(|action| compose::item(&chat, action.text.clone(), action.lines.iter().copied()))
+            .collect(),
+        open_questions: questions
+            .into_iter()
+            .map(|question| compose::item(&chat, question.text, [question.line]))
+            .collect(),
+    }
+}
+
+/// What `reader` missed: `lines` are the whole conversation, so that addressees and antecedents are understood; only messages
+/// with an id above `after` that are not by `reader` are told. "You're all caught up!" with no ids when there is none.
+pub fn unread(lines: &[Line<'_>], reader: &str, after: u64) -> Item {
+    let may_tell = |line: usize| lines[line].id > after && lines[line].sender != reader;
+    if !(0..lines.len()).any(may_tell) {
+        return Item { text: compose::CAUGHT_UP.to_string(), ids: Vec::new() };
+    }
+    let (chat, judged) = judge(lines);
+    let reader = chat.people.iter().position(|name| *name == reader);
+    compose::unread(&chat, &judged, reader, may_tell)
+}
+
+/// The ids of the `count` messages that matter most, ascending: the reducer for an LLM with a small budget.
+pub fn rank(lines: &[Line<'_>], count: usize) -> Vec<u64> {
+    /// What a message is worth more that a decision or a task rests on.
+    const EVIDENCE: f32 = 1.5;
+    let (chat, judged) = judge(lines);
+    let mut scores: Vec<(f32, usize)> = (0..lines.len())
+        .map(|line| {
+            let (from, to) = chat.line_units[line];
+            (judged.weights.scores[from..to].iter().copied().fold(-1.0, f32::max), line)
+        })
+        .collect();
+    for line in judged
+        .decisions
+        .iter()
+        .flat_map(|decision| &decision.lines)
+        .chain(judged.actions.iter().flat_map(|action| &action.lines))
+    {
+        scores[*line].0 += EVIDENCE;
+    }
+    scores.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+    let mut ids: Vec<u64> = scores.into_iter().take(count).map(|(_, line)| lines[line].id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Content words (stemmed, lower-case, stop words out) of a text: shared with the check of an LLM's sources.
+pub fn content_words(text: &str) -> Vec<String> {
+    let lines = [Line { id: 1, sender: "", text, at_ms: 0 }];
+    let chat = Chat::read(&lines);
+    chat.content.iter().map(|&stem| chat.lexicon.stem_text(stem).to_string()).collect()
+}
