@@ -26,6 +26,7 @@ pub mod log;
 pub mod memory;
 pub mod message;
 pub mod outbox;
+pub mod page;
 pub mod summary;
 pub mod tape;
 pub mod words;
