@@ -14,6 +14,7 @@
 //!
 //! Imports run downward only; `tests/layers.rs` keeps it so.
 
+pub mod api;
 pub mod archive;
 pub mod chat;
 pub mod config;
