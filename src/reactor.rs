@@ -1,0 +1,673 @@
+//! The loop: one thread, four sources (listener, peers, waker, clock), one turn after the other.
+//!
+//! It moves inputs to the cores (`chat.rs`, `api.rs`) and carries out what they decide; it knows no rule of the
+//! chat and makes no bytes. Nothing in it waits but the poll.
+
+mod perform;
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::mem;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::net::{TcpListener, TcpStream, UnixStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::api::{self, Api};
+use crate::chat::{self, Chat, Rules, Time};
+use crate::config::Rate;
+use crate::connection::{Connections, Expired, Life, Protocol, ReadOutcome, Stream};
+use crate::console::Console;
+use crate::http::Status;
+use crate::log;
+use crate::memory::Memory;
+use crate::message::{ClientId, CloseReason, Encoder};
+use crate::ws::Step;
+use crate::{history, summary};
+
+/// Bytes read at once, into one buffer shared by all.
+const READ_BYTES: usize = 64 * 1024;
+/// Reads from one connection in one turn; what it has more waits for the next.
+const READS_PER_TURN: usize = 4;
+/// Events taken from one poll.
+const EVENTS_MAX: usize = 1024;
+/// Connections accepted in one turn.
+const ACCEPTS_PER_TURN: usize = 512;
+/// Questions that the log may have unanswered; at the limit nobody is read from until it has caught up.
+const JOBS_MAX: usize = 16 * 1024;
+/// How long accepting pauses when there is no descriptor left and none in reserve.
+const ACCEPT_PAUSE_MS: u64 = 100;
+/// After the farewells, peers have this long to hang up.
+const DRAIN_END_MS: u64 = 2_000;
+/// Farewells a millisecond: a small server need not take its whole `--drain-ms`.
+const FAREWELLS_PER_MS: u64 = 1;
+
+const LISTENER: Token = Token(usize::MAX - 1);
+const MAILBOX: Token = Token(usize::MAX - 2);
+const SIGNALS: Token = Token(usize::MAX - 3);
+
+impl Stream for TcpStream {
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+/// What workers send to the loop.
+#[derive(Debug)]
+enum Mail {
+    Log(log::Answer),
+    Summary(summary::Answer),
+}
+
+/// Where workers put their answers: wakes the loop.
+#[derive(Clone)]
+pub struct Mailbox {
+    sender: Sender<Mail>,
+    waker: Arc<Waker>,
+}
+
+impl Mailbox {
+    /// An answer of the log.
+    pub fn log(&self, answer: log::Answer) {
+        self.put(Mail::Log(answer));
+    }
+
+    /// An answer of the summary workers.
+    pub fn summary(&self, answer: summary::Answer) {
+        self.put(Mail::Summary(answer));
+    }
+
+    fn put(&self, mail: Mail) {
+        // Only a loop that has ended does not take mail: then nobody waits for it.
+        if self.sender.send(mail).is_ok() {
+            drop(self.waker.wake());
+        }
+    }
+}
+
+/// Who keeps the log.
+pub enum Log {
+    /// Threads of its own: answers come through the mailbox. `None` once it is closed.
+    Worker(Option<history::Handle>),
+    /// The loop itself.
+    Memory(Memory),
+}
+
+/// What a reactor is made of.
+pub struct Parts {
+    /// Bound and listening.
+    pub listener: std::net::TcpListener,
+    /// The rooms.
+    pub chat: Chat,
+    /// The endpoints.
+    pub api: Api,
+    /// The log.
+    pub log: Log,
+    /// The summary workers.
+    pub summaries: summary::Handle,
+    /// The console.
+    pub console: Console,
+    /// Whose reading is slowed.
+    pub rate: Rate,
+    /// Spread of the farewells.
+    pub drain: Duration,
+}
+
+/// The poll and the mailbox, made before the workers that answer into it.
+pub struct Inbox {
+    poll: Poll,
+    mailbox: Mailbox,
+    mail: Receiver<Mail>,
+}
+
+impl Inbox {
+    /// A new poll.
+    pub fn new() -> io::Result<Inbox> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), MAILBOX)?);
+        let (sender, mail) = channel();
+        Ok(Inbox { poll, mailbox: Mailbox { sender, waker }, mail })
+    }
+
+    /// Where workers put their answers.
+    pub fn mailbox(&self) -> Mailbox {
+        self.mailbox.clone()
+    }
+}
+
+/// How far the server has come to its end.
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// Farewells go out until all have theirs; at `end_ms` nobody is waited for any more.
+    Draining {
+        begun_ms: u64,
+        spread_ms: u64,
+        end_ms: u64,
+        farewells: Vec<ClientId>,
+        told: usize,
+    },
+    Ended,
+}
+
+/// The server.
+pub struct Reactor {
+    poll: Poll,
+    mail: Receiver<Mail>,
+    signals: UnixStream,
+    listener: Option<TcpListener>,
+    /// Given up for a moment to turn a client away when there is no descriptor left.
+    reserve: Option<File>,
+    accept_at_ms: Option<u64>,
+    connections: Connections<TcpStream>,
+    chat: Chat,
+    api: Api,
+    log: Log,
+    summaries: Option<summary::Handle>,
+    console: Console,
+    rate: Rate,
+    drain: Duration,
+    phase: Phase,
+    started: Instant,
+    time: Time,
+    encoder: Encoder,
+    /// Read into by all, unmasked in place.
+    scratch: Vec<u8>,
+    /// The JSON of the frame being made.
+    payload: Vec<u8>,
+    chat_effects: Vec<chat::Effect>,
+    api_effects: Vec<api::Effect>,
+    /// Answers that the log gave at once.
+    answered: Vec<log::Answer>,
+    jobs: usize,
+    /// Who has, or may have, unread bytes: read in the next turn, without waiting.
+    unread: Vec<ClientId>,
+    /// Who has unread bytes that wait for the log to catch up.
+    held: Vec<ClientId>,
+    /// Whose exchange has ended in this turn: its next request may have come already.
+    finished: Vec<ClientId>,
+    is_accepting: bool,
+    has_mail: bool,
+    has_signal: bool,
+}
+
+impl Reactor {
+    /// Puts the parts together; `inbox` is where their workers answer.
+    pub fn new(inbox: Inbox, parts: Parts) -> io::Result<Reactor> {
+        let Inbox { poll, mail, .. } = inbox;
+        parts.listener.set_nonblocking(true)?;
+        let mut listener = TcpListener::from_std(parts.listener);
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let (mut signals, sender) = UnixStream::pair()?;
+        for signal in [SIGTERM, SIGINT] {
+            let sender = std::os::fd::OwnedFd::from(std::os::unix::net::UnixStream::from(sender_clone(&sender)?));
+            signal_hook::low_level::pipe::register(signal, sender)?;
+        }
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        Ok(Reactor {
+            poll,
+            mail,
+            signals,
+            listener: Some(listener),
+            reserve: File::open("/dev/null").ok(),
+            accept_at_ms: None,
+            connections: Connections::new(),
+            chat: parts.chat,
+            api: parts.api,
+            log: parts.log,
+            summaries: Some(parts.summaries),
+            console: parts.console,
+            rate: parts.rate,
+            drain: parts.drain,
+            phase: Phase::Serving,
+            started: Instant::now(),
+            time: Time::default(),
+            encoder: Encoder::default(),
+            scratch: vec![0; READ_BYTES],
+            payload: Vec::new(),
+            chat_effects: Vec::new(),
+            api_effects: Vec::new(),
+            answered: Vec::new(),
+            jobs: 0,
+            unread: Vec::new(),
+            held: Vec::new(),
+            finished: Vec::new(),
+            is_accepting: true,
+            has_mail: false,
+            has_signal: false,
+        })
+    }
+
+    /// Serves until a signal ends it. The error is one of the poll itself.
+    ///
+    /// A turn takes all news first and sends last, so that everything a member is owed goes out in one write.
+    /// Accept last: a slot freed earlier in the turn must not be given to a stranger while events for its former
+    /// owner are still in the batch.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while self.phase != Phase::Ended {
+            self.wait(&mut events)?;
+            self.receive();
+            self.complete();
+            self.expire();
+            self.settle();
+            self.accept();
+        }
+        if let Some(summaries) = self.summaries.take() {
+            summaries.close();
+        }
+        self.console.close();
+        Ok(())
+    }
+
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let timeout = self.timeout();
+        match self.poll.poll(events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => events.clear(),
+            Err(error) => return Err(error),
+        }
+        self.time = self.clock();
+        for event in events.iter() {
+            match event.token() {
+                LISTENER => self.is_accepting = true,
+                MAILBOX => self.has_mail = true,
+                SIGNALS => self.has_signal = true,
+                Token(slot) => {
+                    let Some(id) = self.connections.owner(slot as u32) else { continue };
+                    if event.is_writable() {
+                        self.connections.writable(id);
+                    }
+                    if event.is_readable() || event.is_read_closed() || event.is_error() {
+                        self.list(id);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let may_accept = self.is_accepting && self.accept_at_ms.is_none() && self.listener.is_some();
+        let is_busy = !self.unread.is_empty() || !self.answered.is_empty() || self.connections.is_unsettled();
+        if may_accept || is_busy {
+            return Some(Duration::ZERO);
+        }
+        let drain = match &self.phase {
+            Phase::Draining { begun_ms, spread_ms, end_ms, farewells, told } if *told < farewells.len() => {
+                Some((begun_ms + spread_ms * (*told as u64) / (farewells.len() as u64)).min(*end_ms))
+            }
+            Phase::Draining { end_ms, .. } => Some(*end_ms),
+            _ => None,
+        };
+        let due = [self.connections.next_due_ms(), self.chat.next_due_ms(), self.accept_at_ms, drain];
+        let due = due.into_iter().flatten().min()?;
+        let now_ms = self.clock().now_ms;
+        Some(Duration::from_millis(due.saturating_sub(now_ms)))
+    }
+
+    fn clock(&self) -> Time {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Time { now_ms: self.started.elapsed().as_millis() as u64, at_ms: since_1970.as_millis() as i64 }
+    }
+
+    /// Notes that a connection has, or may have, something to read.
+    fn list(&mut self, id: ClientId) {
+        let Some(connection) = self.connections.touch(id) else { return };
+        connection.is_readable = true;
+        if !mem::replace(&mut connection.is_listed, true) {
+            self.unread.push(id);
+        }
+    }
+
+    /// Takes what clients have sent, all of them, before anything is sent.
+    fn receive(&mut self) {
+        if let Phase::Draining { .. } = self.phase {
+            // Nothing new is taken; who has hung up is still noticed.
+            for id in mem::take(&mut self.unread) {
+                self.discard(id);
+            }
+            return;
+        }
+        for id in mem::take(&mut self.unread) {
+            self.receive_from(id);
+        }
+    }
+
+    fn receive_from(&mut self, id: ClientId) {
+        let now_ms = self.time.now_ms;
+        for _ in 0..READS_PER_TURN {
+            let Some(connection) = self.connections.touch(id) else { return };
+            if self.jobs >= JOBS_MAX {
+                self.held.push(id);
+                return;
+            }
+            connection.is_listed = false;
+            if !connection.may_read(now_ms) {
+                return;
+            }
+            let outcome = connection.read(&mut self.scratch, now_ms);
+            connection.is_readable = matches!(outcome, ReadOutcome::More(_));
+            match outcome {
+                ReadOutcome::Drained(0) => return,
+                ReadOutcome::Drained(count) => return self.hear(id, count),
+                ReadOutcome::More(count) => self.hear(id, count),
+                ReadOutcome::End => return self.end(id),
+            }
+        }
+        self.list(id);
+    }
+
+    fn discard(&mut self, id: ClientId) {
+        let now_ms = self.time.now_ms;
+        let Some(connection) = self.connections.touch(id) else { return };
+        connection.is_listed = false;
+        for _ in 0..READS_PER_TURN {
+            match connection.read(&mut self.scratch, now_ms) {
+                ReadOutcome::More(_) => {}
+                ReadOutcome::Drained(_) => return,
+                ReadOutcome::End => return connection.end(now_ms),
+            }
+        }
+    }
+
+    fn end(&mut self, id: ClientId) {
+        if let Some(connection) = self.connections.touch(id) {
+            connection.end(self.time.now_ms);
+        }
+    }
+
+    /// `count` bytes of this client are in the scratch buffer.
+    fn hear(&mut self, id: ClientId, count: usize) {
+        let mut scratch = mem::take(&mut self.scratch);
+        self.hear_bytes(id, &mut scratch[..count]);
+        self.scratch = scratch;
+    }
+
+    fn hear_bytes(&mut self, id: ClientId, bytes: &mut [u8]) {
+        let Some(connection) = self.connections.touch(id) else { return };
+        match &mut connection.protocol {
+            Protocol::Http(reader) => {
+                let was_idle = reader.is_idle();
+                reader.receive(bytes);
+                if was_idle {
+                    connection.restart_patience(self.time.now_ms);
+                }
+                self.serve(id);
+            }
+            Protocol::Ws(_) => self.hear_frames(id, bytes),
+        }
+    }
+
+    fn hear_frames(&mut self, id: ClientId, mut bytes: &mut [u8]) {
+        let mut texts = 0;
+        while let Some((session, replies)) = self.connections.touch(id).and_then(|c| c.session()) {
+            match session.next(&mut bytes, replies) {
+                Step::Text(text) => {
+                    texts += 1;
+                    self.chat.receive(self.time, id, &text, &mut self.chat_effects);
+                    self.perform();
+                }
+                Step::Empty => break,
+                Step::Closed => {
+                    self.part(id, CloseReason::Goodbye);
+                    break;
+                }
+                Step::Broken(code) => {
+                    self.part(id, CloseReason::Protocol(code));
+                    break;
+                }
+            }
+        }
+        if texts > 0
+            && let Some(connection) = self.connections.touch(id)
+        {
+            connection.spend(self.time.now_ms, texts);
+        }
+    }
+
+    /// A session is over: nothing of what goes on in the room is sent to it any more.
+    fn part(&mut self, id: ClientId, reason: CloseReason) {
+        self.connections.untune(id);
+        if let Some(connection) = self.connections.touch(id) {
+            connection.close(reason, self.time.now_ms);
+        }
+        self.chat.leave(self.time, id, reason.is_goodbye(), &mut self.chat_effects);
+        self.perform();
+    }
+
+    /// Answers the requests of a connection, as far as they have come and as far as no answer must be waited for.
+    fn serve(&mut self, id: ClientId) {
+        loop {
+            let now_ms = self.time.now_ms;
+            let Some(connection) = self.connections.touch(id) else { return };
+            let (Life::Open, false) = (connection.life(), connection.is_awaiting) else { return };
+            let peer = connection.peer;
+            let Protocol::Http(reader) = &mut connection.protocol else { return };
+            let was_in_body = reader.is_in_body();
+            match reader.next() {
+                Ok(Some(request)) => {
+                    connection.is_awaiting = true;
+                    connection.restart_patience(now_ms);
+                    self.api.request(self.time, id, peer, &request, &self.chat, &mut self.api_effects);
+                    self.perform();
+                }
+                Ok(None) => {
+                    let (wants_continue, is_in_body) = (reader.wants_continue(), reader.is_in_body());
+                    if is_in_body && !was_in_body {
+                        connection.restart_patience(now_ms);
+                    }
+                    if wants_continue {
+                        self.tell_to_continue(id);
+                    }
+                    return;
+                }
+                Err(error) => return self.refuse(id, error.into()),
+            }
+        }
+    }
+
+    /// What the workers have answered.
+    fn complete(&mut self) {
+        if mem::take(&mut self.has_mail) {
+            while let Ok(mail) = self.mail.try_recv() {
+                match mail {
+                    Mail::Log(answer) => self.answered(answer),
+                    Mail::Summary(answer) => self.summarized(answer),
+                }
+            }
+        }
+        for answer in mem::take(&mut self.answered) {
+            self.answered(answer);
+        }
+        for id in mem::take(&mut self.finished) {
+            self.serve(id);
+        }
+        if self.jobs < JOBS_MAX / 2 {
+            let held = mem::take(&mut self.held);
+            self.unread.extend(held);
+        }
+    }
+
+    fn expire(&mut self) {
+        for expired in self.connections.expire(self.time.now_ms) {
+            match expired {
+                Expired::Released(id) => self.list(id),
+                Expired::RequestTimeout(id, part, seconds) => {
+                    let told = format!("the request's {part} did not come within {seconds} s");
+                    self.refuse(id, api::refusal(Status::RequestTimeout, &told));
+                }
+            }
+        }
+        if self.chat.next_due_ms().is_some_and(|due| due <= self.time.now_ms) {
+            self.chat.expire(self.time, &mut self.chat_effects);
+            self.perform();
+        }
+        if self.accept_at_ms.is_some_and(|at| at <= self.time.now_ms) {
+            self.accept_at_ms = None;
+            self.is_accepting = true;
+        }
+        if mem::take(&mut self.has_signal) {
+            self.heed_signals();
+        }
+        self.say_farewells();
+    }
+
+    /// Sends, buries, and tells the core what came of it.
+    fn settle(&mut self) {
+        let mut dead = Vec::new();
+        let settled =
+            self.connections.settle(self.time.now_ms, |connection, reason| dead.push((connection.id, reason)));
+        for (id, reason) in dead {
+            self.api.forget(id);
+            self.chat.leave(self.time, id, reason.is_goodbye(), &mut self.chat_effects);
+        }
+        for (id, last, own) in settled.behind {
+            self.chat.fell_behind(id, last, own);
+        }
+        for id in settled.drained {
+            if self.chat.has(id) {
+                self.chat.drained(id, &mut self.chat_effects);
+            } else {
+                self.api.drained(id, &mut self.api_effects);
+            }
+        }
+        self.perform();
+        for id in settled.released {
+            self.list(id);
+        }
+        self.end_drain();
+    }
+
+    fn accept(&mut self) {
+        if !self.is_accepting || self.accept_at_ms.is_some() {
+            return;
+        }
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = &self.listener else { return };
+            match listener.accept() {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => {
+                        self.is_accepting = false;
+                        return;
+                    }
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    // No descriptor left, or no memory.
+                    _ => return self.turn_away(),
+                },
+            }
+        }
+    }
+
+    fn admit(&mut self, mut stream: TcpStream, peer: SocketAddr) {
+        let id = self.connections.next_id();
+        let token = Token(id.slot as usize);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        // A socket that cannot be watched is of no use: dropping it hangs up.
+        if stream.set_nodelay(true).is_err() || self.poll.registry().register(&mut stream, token, interest).is_err() {
+            return;
+        }
+        self.connections.admit(stream, peer.ip().to_canonical(), self.time.now_ms);
+    }
+
+    /// There is no descriptor for the next client: hang up on it, rather than let it wait for ever.
+    ///
+    /// Linux looks for a descriptor before it looks at the queue, so "none left" says nothing about clients: the
+    /// queue is empty when the accept with the reserve says so.
+    fn turn_away(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        let refused = self.reserve.take().map_or(0, |_| ACCEPTS_PER_TURN);
+        for _ in 0..refused {
+            match listener.accept() {
+                Ok((stream, _)) => drop(stream),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_accepting = false;
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.reserve = File::open("/dev/null").ok();
+        if self.is_accepting {
+            self.accept_at_ms = Some(self.time.now_ms + ACCEPT_PAUSE_MS);
+        }
+        self.note(format!("no descriptor is left at {} connections: new ones are turned away", self.connections.len()));
+    }
+
+    fn heed_signals(&mut self) {
+        let mut bytes = [0; 16];
+        let count = io::Read::read(&mut self.signals, &mut bytes).unwrap_or(0);
+        for _ in 0..count {
+            match self.phase {
+                Phase::Serving => self.begin_drain(),
+                _ => self.phase = Phase::Ended,
+            }
+        }
+    }
+
+    /// Stops taking anything; what was received is stored and shown before anyone is sent away.
+    fn begin_drain(&mut self) {
+        self.note("stopping: storing what was received and saying goodbye".into());
+        self.listener = None;
+        self.api.drain();
+        if let Log::Worker(worker) = &mut self.log
+            && let Some(worker) = worker.take()
+        {
+            worker.close();
+        }
+        self.has_mail = true;
+        self.complete();
+        let now_ms = self.time.now_ms;
+        let farewells = self.connections.ids();
+        let spread_ms = (self.drain.as_millis() as u64).min(farewells.len() as u64 / FAREWELLS_PER_MS);
+        let end_ms = now_ms + spread_ms + DRAIN_END_MS;
+        self.phase = Phase::Draining { begun_ms: now_ms, spread_ms, end_ms, farewells, told: 0 };
+    }
+
+    fn say_farewells(&mut self) {
+        let now_ms = self.time.now_ms;
+        let Phase::Draining { begun_ms, spread_ms, end_ms, farewells, told } = &mut self.phase else { return };
+        let elapsed = now_ms - *begun_ms;
+        let due = match *spread_ms {
+            0 => farewells.len(),
+            spread => (farewells.len() as u64 * elapsed / spread + 1).min(farewells.len() as u64) as usize,
+        };
+        for id in &farewells[(*told).min(due)..due] {
+            if let Some(connection) = self.connections.touch(*id)
+                && !connection.is_awaiting
+            {
+                connection.close(CloseReason::Restart, now_ms);
+            }
+        }
+        *told = due.max(*told);
+        if now_ms >= *end_ms {
+            self.phase = Phase::Ended;
+        }
+    }
+
+    /// The end, as soon as everyone is gone.
+    fn end_drain(&mut self) {
+        if let Phase::Draining { farewells, told, .. } = &self.phase
+            && *told == farewells.len()
+            && self.connections.is_empty()
+        {
+            self.phase = Phase::Ended;
+        }
+    }
+}
+
+fn sender_clone(sender: &UnixStream) -> io::Result<UnixStream> {
+    use std::os::fd::{AsFd, OwnedFd};
+    let descriptor: OwnedFd = sender.as_fd().try_clone_to_owned()?;
+    Ok(UnixStream::from_std(std::os::unix::net::UnixStream::from(descriptor)))
+}
+
+/// The rules of a chat, from the settings.
+pub fn rules(epoch: crate::message::Uuid, allow_duplicate_names: bool) -> Rules {
+    Rules { epoch, allow_duplicate_names, presence_bulk: chat::PRESENCE_BULK, grace_ms: chat::GRACE_MS }
+}
