@@ -182,11 +182,9 @@ impl Config {
             return Err(wrong("LLM_BASE_URL", &llm_url, "an address that begins with http:// or https://"));
         }
         let secret = |name: &str| get(name).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-        let llm_key = match llm_url == GROQ_URL {
-            true => secret("LLM_API_KEY").or_else(|| secret("GROQ_API_KEY")),
-            // A Groq key is for Groq alone: it is never sent to another service.
-            false => secret("LLM_API_KEY"),
-        };
+        let own_key = secret("LLM_API_KEY");
+        // A Groq key is for Groq, or for what stands before it on this machine; never for another service.
+        let llm_key = own_key.or_else(|| secret("GROQ_API_KEY").filter(|_| takes_groq_key(&llm_url)));
         let is_ephemeral = switch("CATCHUP_EPHEMERAL", &want("CATCHUP_EPHEMERAL"))?;
         let data = PathBuf::from(want("CATCHUP_DATA"));
         Ok(Config {
@@ -219,6 +217,17 @@ impl Config {
     pub fn has_llm(&self) -> bool {
         self.llm_key.is_some() || self.llm_url != GROQ_URL
     }
+}
+
+fn takes_groq_key(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(six) => six.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    is_here || host == "groq.com" || host.ends_with(".groq.com")
 }
 
 fn number(variable: &str, text: &str, least: u64, most: u64) -> Result<u64, String> {
@@ -304,10 +313,18 @@ mod tests {
     }
 
     #[test]
-    fn a_groq_key_goes_to_groq_alone() {
+    fn a_groq_key_goes_to_groq_and_to_this_machine_alone() {
         let groq = check(&[("GROQ_API_KEY", " k ")]).unwrap();
         assert_eq!((groq.llm_key.as_deref(), groq.has_llm()), (Some("k"), true));
-        let other = check(&[("GROQ_API_KEY", "k"), ("LLM_BASE_URL", "http://localhost:11434/v1/")]).unwrap();
-        assert_eq!((other.llm_key, other.llm_url.as_str()), (None, "http://localhost:11434/v1"));
+        for (url, key) in [
+            ("http://localhost:11434/v1/", Some("k")),
+            ("http://[::1]:80/v1", Some("k")),
+            ("https://api.groq.com:443/openai/v1", Some("k")),
+            ("https://api.groq.com.evil.example/v1", None),
+            ("https://me:x@evil.example/api.groq.com", None),
+        ] {
+            let config = check(&[("GROQ_API_KEY", "k"), ("LLM_BASE_URL", url)]).unwrap();
+            assert_eq!(config.llm_key.as_deref(), key, "{url}");
+        }
     }
 }

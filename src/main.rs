@@ -1,1 +1,216 @@
-fn main() {}
+//! The `catchup` program: reads the settings, opens the log, binds, starts the workers, serves.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::{env, io};
+
+use catchup::api::{Access, Api};
+use catchup::chat::Chat;
+use catchup::config::{Config, Durability, SECRETS, SETTINGS};
+use catchup::console::Console;
+use catchup::log::{KnownRoom, Posts};
+use catchup::memory::Memory;
+use catchup::message::Uuid;
+use catchup::reactor::{self, Inbox, Log, Mailbox, Parts, Reactor};
+use catchup::{archive, history, summary};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Clients that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("{line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let matches = command().get_matches();
+    let config = settings(&matches)?;
+    match matches.subcommand() {
+        Some((name, arguments)) => keep(name, arguments, &config),
+        None => serve(config),
+    }
+}
+
+/// `catchup backup`, `export` and `import`: what one does with the log beside serving it.
+fn keep(name: &str, arguments: &ArgMatches, config: &Config) -> Result<(), String> {
+    let data = config.data.as_deref().ok_or("config: --ephemeral keeps nothing that could be copied")?;
+    let text = |name: &str| arguments.get_one::<String>(name).map(String::as_str);
+    let counts = match name {
+        "backup" => {
+            let to = text("FILE").unwrap_or_default();
+            archive::backup(data, Path::new(to)).map_err(|error| error.to_string())?;
+            eprintln!("catchup: {} is copied to {to}", data.display());
+            return Ok(());
+        }
+        "export" => archive::export(data, text("room"), &mut io::stdout().lock()),
+        _ => archive::import(data, &mut io::stdin().lock()),
+    };
+    let counts = counts.map_err(|error| error.to_string())?;
+    eprintln!("catchup: {name}: {} messages of {} rooms", counts.posts, counts.rooms);
+    Ok(())
+}
+
+fn serve(config: Config) -> Result<(), String> {
+    // Each client is a descriptor: take as many as the system gives without asking anybody.
+    drop(rlimit::increase_nofile_limit(u64::MAX));
+    let inbox = Inbox::new().map_err(|error| format!("catchup: cannot make a poll: {error}"))?;
+    let opened = open_log(&config, inbox.mailbox())?;
+    let listener = bind(&config)?;
+    let address = listener.local_addr().map_err(|error| format!("catchup: {error}"))?;
+    let mailbox = inbox.mailbox();
+    let summaries = summary::start(summary_settings(&config), opened.posts, move |answer| mailbox.summary(answer))
+        .map_err(|error| format!("catchup: cannot start the summary threads: {error}"))?;
+    let console = match config.is_quiet {
+        true => Console::quiet(),
+        false => Console::start(io::stdout()).map_err(|error| format!("catchup: cannot start the console: {error}"))?,
+    };
+    let known = opened.rooms.into_iter().map(|room| (room.name, room.last));
+    let chat = Chat::new(reactor::rules(opened.epoch, config.allow_duplicate_names), known);
+    let api = Api::new(Access { token: config.token.clone(), origins: config.origins.clone() });
+    let parts =
+        Parts { listener, chat, api, log: opened.log, summaries, console, rate: config.rate, drain: config.drain };
+    let reactor = Reactor::new(inbox, parts).map_err(|error| format!("catchup: cannot start the loop: {error}"))?;
+    eprintln!("Catchup listens on http://{}", shown(address));
+    reactor.run().map_err(|error| format!("catchup: the loop has failed: {error}"))
+}
+
+/// An address that a browser on this machine understands.
+fn shown(address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("localhost:{}", address.port()),
+        false => address.to_string(),
+    }
+}
+
+/// Flags before the environment before `.env`.
+fn settings(matches: &ArgMatches) -> Result<Config, String> {
+    let dotenv = dotenv()?;
+    let given = |variable: &str| -> Option<String> {
+        let setting = SETTINGS.iter().find(|setting| setting.variable == variable);
+        let flag = setting.and_then(|setting| match setting.value {
+            "" => matches.get_flag(setting.flag).then(|| "true".to_owned()),
+            _ => matches.get_one::<String>(setting.flag).cloned(),
+        });
+        flag.or_else(|| env::var(variable).ok()).or_else(|| dotenv.get(variable).cloned())
+    };
+    Config::check(given)
+}
+
+/// The settings in `.env` of the working directory, if there is one.
+fn dotenv() -> Result<HashMap<String, String>, String> {
+    let lines = match dotenvy::from_path_iter(".env") {
+        Ok(lines) => lines,
+        Err(error) if error.not_found() => return Ok(HashMap::new()),
+        Err(error) => return Err(format!("config: cannot read .env: {error}")),
+    };
+    lines.collect::<Result<_, _>>().map_err(|error| format!("config: .env is not understood: {error}"))
+}
+
+fn command() -> Command {
+    let arg = |setting: &catchup::config::Setting| {
+        let arg = Arg::new(setting.flag).long(setting.flag);
+        let help = match setting.default {
+            "" => format!("{} [env: {}]", setting.help, setting.variable),
+            default => format!("{} [default: {default}] [env: {}]", setting.help, setting.variable),
+        };
+        match setting.value {
+            "" => arg.action(ArgAction::SetTrue).help(help),
+            value => arg.value_name(value).help(help),
+        }
+    };
+    Command::new("catchup")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A chat server that tells you what you missed")
+        .after_help(format!(
+            "Every setting is a flag, an environment variable and a line of .env in the working directory, in this\n\
+             order of precedence. Keys are variables only: {}.",
+            SECRETS.join(", ")
+        ))
+        .args(SETTINGS.iter().map(|setting| arg(setting).global(true)))
+        .subcommand(
+            Command::new("backup")
+                .about("Copy the database, also while a server runs on it")
+                .arg(Arg::new("FILE").required(true).help("The copy, which must not exist yet")),
+        )
+        .subcommand(
+            Command::new("export")
+                .about("Write the messages as JSON lines to standard output, also while a server runs")
+                .arg(Arg::new("room").long("room").value_name("ROOM").help("Only this room")),
+        )
+        .subcommand(
+            Command::new("import").about("Read what export wrote from standard input; no server may run meanwhile"),
+        )
+}
+
+/// The log, and what it knows at the start.
+struct Opened {
+    log: Log,
+    rooms: Vec<KnownRoom>,
+    epoch: Uuid,
+    posts: PostsMaker,
+}
+
+type PostsMaker = Box<dyn Fn() -> Result<Box<dyn Posts>, String> + Send + Sync>;
+
+fn open_log(config: &Config, mailbox: Mailbox) -> Result<Opened, String> {
+    let Some(path) = &config.data else {
+        let memory = Memory::new();
+        let (epoch, posts) = (memory.epoch(), memory.posts());
+        let posts: PostsMaker = Box::new(move || Ok(Box::new(posts.clone())));
+        return Ok(Opened { log: Log::Memory(memory), rooms: Vec::new(), epoch, posts });
+    };
+    let durability = match config.durability {
+        Durability::Normal => history::Durability::Process,
+        Durability::Full => history::Durability::Power,
+    };
+    let store = history::Store::open(path, durability).map_err(|error| error.to_string())?;
+    let (rooms, epoch) = (store.rooms(), store.epoch());
+    let path = Arc::new(path.clone());
+    let posts: PostsMaker = Box::new(move || {
+        let reader = history::Reader::open(&path).map_err(|error| error.to_string())?;
+        Ok(Box::new(reader) as Box<dyn Posts>)
+    });
+    let worker = store
+        .start(move |answer| mailbox.log(answer))
+        .map_err(|error| format!("history: cannot start its threads: {error}"))?;
+    Ok(Opened { log: Log::Worker(Some(worker)), rooms, epoch, posts })
+}
+
+fn summary_settings(config: &Config) -> summary::Settings {
+    let (url, key, models) = (config.llm_url.clone(), config.llm_key.clone(), config.llm_models.clone());
+    summary::Settings {
+        deadline: config.llm_timeout,
+        has_llm: config.has_llm(),
+        ..summary::Settings::new(Some(url), key, models)
+    }
+}
+
+fn bind(config: &Config) -> Result<TcpListener, String> {
+    let address = SocketAddr::new(config.host, config.port);
+    let listen = || -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    listen().map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("catchup: {address} is in use by another program: stop it, or choose another --port")
+        }
+        _ => format!("catchup: cannot listen on {address}: {error}"),
+    })
+}
