@@ -3,6 +3,7 @@
 //! Nothing here sleeps for luck: every wait is for a condition and ends at a deadline with a sentence.
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
+pub mod browser;
 pub mod client;
 pub mod http;
 pub mod server;
