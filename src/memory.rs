@@ -12,8 +12,8 @@ use crate::log::{Answer, Appended, HITS_MAX, Job, PAGE_BYTES_MAX, PAGE_LOOKED_MA
 use crate::message::{Draft, Post, Seq, Uuid, fold, fresh_uuid};
 use crate::words::{self, Query};
 
-/// Posts that one search looks through, newest first; older ones are not found. The loop waits for it.
-pub const SEARCH_POSTS_MAX: usize = 16 * 1024;
+/// Posts that one search looks through, newest first; older ones are not found. The loop waits for it, some 5 ms.
+pub const SEARCH_POSTS_MAX: usize = 8 * 1024;
 /// Text that one search looks through, in bytes.
 pub const SEARCH_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Posts of a room lie in chunks of so many: to append one never moves the others.

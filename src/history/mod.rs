@@ -191,12 +191,20 @@ impl Store {
         let (orders, ordered) = mpsc::channel();
         let (questions, asked) = mpsc::channel();
         let (nudge, nudged) = mpsc::channel();
-        let writer = self.writer;
-        let (answer, long_reads) = (reply.clone(), questions.clone());
+        let mut writer = self.writer;
+        let (answer, long_reads, nudged_by_reader) = (reply.clone(), questions.clone(), nudge.clone());
         let lock = Arc::new(self.lock);
         let threads = vec![
-            spawn("history-write", &lock, move || writer.run(&ordered, &long_reads, &nudge, answer))?,
-            spawn("history-read", &lock, move || reader.run(&asked, reply))?,
+            spawn("history-write", &lock, move || {
+                writer.run(&ordered, &long_reads, &nudge, &answer);
+                // The connection first: the folding thread ends with the last nudger, and finds itself alone.
+                drop(writer);
+                drop(nudge);
+            })?,
+            spawn("history-read", &lock, move || {
+                reader.run(&asked, reply);
+                drop(nudged_by_reader);
+            })?,
             spawn("history-fold", &lock, move || fold(folder, &nudged))?,
         ];
         Ok(Handle { orders, questions, threads })
@@ -244,14 +252,19 @@ impl Handle {
 ///
 /// On a thread and a connection of its own: it waits for the disk, and commits go on meanwhile.
 fn fold(connection: Connection, nudged: &Receiver<()>) {
+    let fold = |how| {
+        let folded = connection.query_row(how, [], |row| row.get::<_, i64>(0));
+        if let Err(error) = folded {
+            eprintln!("history: cannot fold the write-ahead log into the file ({}); it goes on growing", told(&error));
+        }
+    };
     while nudged.recv().is_ok() {
         // Nudges that came during the last time are this time.
         while nudged.try_recv().is_ok() {}
-        let folded = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
-        if let Err(error) = folded {
-            eprintln!("history: cannot fold the write-ahead log into the file ({error}); it goes on growing");
-        }
+        fold("PRAGMA wal_checkpoint(PASSIVE)");
     }
+    // All is written: what is left of the log is one file.
+    fold("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 /// The path with links resolved, so that two names of one file have one lock.

@@ -51,8 +51,10 @@ const STEPS: &[&str] = &[
          PRIMARY KEY (room, reader)
      ) STRICT, WITHOUT ROWID;
      CREATE VIRTUAL TABLE words USING fts5 (text, content='', columnsize=0, tokenize='ascii');
-     -- Merging is done in small steps when nobody waits (writer.rs), not by whoever comes sixteenth.
+     -- Merging is done in small steps after a slice of indexing (writer.rs), not all at once by whoever comes last.
+     -- Sixteen segments make one: a post's words are written anew three times among a million posts.
      INSERT INTO words (words, rank) VALUES ('automerge', 0);
+     INSERT INTO words (words, rank) VALUES ('usermerge', 16);
      INSERT INTO words (words, rank) VALUES ('crisismerge', 1000);",
 ];
 

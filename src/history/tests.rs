@@ -536,3 +536,60 @@ fn the_summary_worker_reads_beside_the_threads() {
     assert_eq!(reader.read_mark("den", "bob"), Ok(2));
     assert_eq!(reader.read_mark("den", "Eve"), Ok(0));
 }
+
+/// A log as version 1 wrote it; a later version must open it with all that is in it.
+///
+/// Made by `cargo test --lib -- --ignored a_file_as_version_1` when version 1 was current; never made anew.
+const VERSION_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/log-v1.db");
+
+#[test]
+#[ignore = "makes the fixture; only while version 1 is the current one"]
+fn a_file_as_version_1_writes_it() {
+    assert_eq!(schema::version(), 1);
+    let directory = Directory::new("fixture");
+    let path = directory.file("a.db");
+    let log = Log::open(&path);
+    log.say((1..=20).map(|n| draft("den", if n % 3 == 0 { "Bob" } else { "Ann" }, &format!("Café {n}"))).collect());
+    log.say(vec![draft_with("zoo", "Émile", "東京都に行く", "k1")]);
+    log.mark("den", "BOB", 12);
+    wait_until_indexed(&path, 21);
+    log.say_one("den", "Ann", "not yet indexed");
+    log.close();
+    fs::create_dir_all(Path::new(VERSION_1).parent().expect("has one")).expect("makes it");
+    fs::copy(&path, VERSION_1).expect("copies");
+}
+
+#[test]
+fn a_file_of_version_1_opens_with_all_that_is_in_it() {
+    let directory = Directory::new("version-1");
+    let path = directory.file("a.db");
+    fs::copy(VERSION_1, &path).expect("the fixture is there");
+    let store = Store::open(&path, Durability::Process).expect("opens");
+    assert_eq!(store.epoch().to_string(), "34f5dd6b-3828-41db-b7df-265256c2aaa1");
+    let known = |name: &str, last| KnownRoom { name: name.into(), last };
+    assert_eq!(store.rooms(), [known("den", 21), known("zoo", 1)]);
+    let log = Log::start(store);
+    assert_eq!(seqs(&log.page(span("den")).posts), (1..=21).collect::<Vec<_>>());
+    assert_eq!(log.unread("den", "Bob", 21), (12, 7));
+    assert_eq!(log.found("den", "cafe", 21, 3), [20, 19, 18]);
+    assert_eq!(log.found("den", "yet indexed", 21, 3), [21]);
+    assert_eq!(log.found("zoo", "京都", 21, 3), [1]);
+    let again = log.say(vec![draft_with("zoo", "émile", "again", "k1")]).remove(0);
+    assert_eq!((&*again.post.text, again.is_repeat), ("東京都に行く", true));
+    assert_eq!(log.say_one("den", "Ann", "next").post.seq, 22);
+}
+
+#[test]
+fn the_writer_rests_when_everything_is_indexed() {
+    let directory = Directory::new("rest");
+    let mut store = Store::open(&directory.file("a.db"), Durability::Process).expect("opens");
+    let (orders, ordered) = mpsc::channel();
+    let (questions, _asked) = mpsc::channel();
+    let (nudge, _nudged) = mpsc::channel();
+    (0..700).for_each(|n| orders.send(Job::Append(draft(["a", "b"][n % 2], "Ann", "hi"))).expect("is there"));
+    drop(orders);
+    store.writer.run(&ordered, &questions, &nudge, &|_| {});
+    assert_eq!(store.writer.lag(), 700, "each post counts once");
+    store.writer.index_all(100);
+    assert_eq!(store.writer.lag(), 0);
+}
