@@ -593,3 +593,35 @@ fn the_writer_rests_when_everything_is_indexed() {
     store.writer.index_all(100);
     assert_eq!(store.writer.lag(), 0);
 }
+
+#[test]
+fn a_batch_that_fails_at_its_end_leaves_nothing_of_its_beginning() {
+    let directory = Directory::new("taken-back");
+    let mut store = Store::open(&directory.file("a.db"), Durability::Process).expect("opens");
+    let connection = store.writer.connection_for_tests();
+    let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).expect("counts");
+    connection.pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(())).expect("limits");
+    // All that is sent before it runs is one batch.
+    let mut run = |said: &[(&str, &str, &str)]| {
+        let (orders, ordered) = mpsc::channel();
+        let (questions, _asked) = mpsc::channel();
+        let (nudge, _nudged) = mpsc::channel();
+        let answers = std::cell::RefCell::new(Vec::new());
+        for (room, author, text) in said {
+            orders.send(Job::Append(draft(room, author, text))).expect("is there");
+        }
+        drop(orders);
+        store.writer.run(&ordered, &questions, &nudge, &|answer| answers.borrow_mut().push(answer));
+        answers.into_inner()
+    };
+    let long = "x".repeat(16 * 1024);
+    run(&[("den", "Ann", "one")]);
+    let answers = run(&[("den", "Newcomer", "a"), ("new", "Newcomer", "b"), ("den", "Ann", &long)]);
+    assert!(matches!(&answers[..], [Answer::Refused(drafts, _)] if drafts.len() == 3), "{answers:?}");
+    let answers = run(&[("new", "Bob", "c"), ("den", "Newcomer", "two")]);
+    let [Answer::Appended(posts)] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(posts.iter().map(|a| a.post.seq).collect::<Vec<_>>(), [1, 2]);
+    let page = store.reader().expect("opens").page(&span("den")).expect("its authors are known");
+    let told: Vec<_> = page.posts.iter().map(|post| (post.seq, &*post.author, &*post.text)).collect();
+    assert_eq!(told, [(1, "Ann", "one"), (2, "Newcomer", "two")]);
+}
