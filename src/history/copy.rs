@@ -8,11 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, params};
 
 use super::reader::Reader;
-use super::schema::{self, Found};
-use super::writer::Writer;
+use super::schema::{self, Found, ROOM_NUMBER_MAX, SEQ_MAX, key};
+use super::writer::{Author, CLAIM, INSERT, Writer, not_stored};
 use super::{Error, ErrorKind, Store, connect};
 use crate::log::KnownRoom;
 use crate::message::Post;
@@ -125,5 +125,50 @@ impl Incoming {
         self.writer.commit_incoming()?;
         self.writer.index_all(INDEX_POSTS);
         Ok(())
+    }
+}
+
+impl Writer {
+    fn begin_incoming(&self) -> Result<(), String> {
+        self.execute("BEGIN IMMEDIATE").map_err(|error| not_stored(&error))
+    }
+
+    /// Stores a post with the number and the UUID that it has. It must be the room's next.
+    fn add_incoming(&mut self, room: &Arc<str>, post: &Post) -> Result<(), String> {
+        let (place, author) = self
+            .place(room)
+            .and_then(|place| Ok((place, self.author(&post.author)?)))
+            .map_err(|error| not_stored(&error))?;
+        let Some(place) = place else { return Err(format!("there are {ROOM_NUMBER_MAX} rooms; no more can be made")) };
+        let next = self.rooms[place].last + 1;
+        if post.seq != next || next > SEQ_MAX {
+            return Err(format!("room {room:?} goes on with id {}, want {next}: ids have no gaps", post.seq));
+        }
+        self.insert(place, author, post).map_err(|error| not_stored(&error))?;
+        self.rooms[place].last = next;
+        self.count_lag(place, 1);
+        Ok(())
+    }
+
+    fn insert(&self, place: usize, author: Author, post: &Post) -> rusqlite::Result<()> {
+        let number = self.rooms[place].number;
+        let at = key(number, post.seq);
+        let connection = &self.reader.connection;
+        if let Some(client_id) = &post.client_id {
+            connection.prepare_cached(CLAIM)?.execute(params![number, author.person, client_id, at])?;
+        }
+        connection.prepare_cached(INSERT)?.execute(params![
+            at,
+            author.number,
+            post.at_ms,
+            post.uuid.as_bytes(),
+            post.client_id,
+            post.text
+        ])?;
+        Ok(())
+    }
+
+    fn commit_incoming(&mut self) -> Result<(), String> {
+        self.execute("COMMIT").map_err(|error| not_stored(&error))
     }
 }

@@ -5,6 +5,7 @@
 //! It knows nothing of sockets, members or JSON; the words that it is spoken to with are in `log.rs`.
 
 mod copy;
+mod index;
 mod reader;
 mod schema;
 mod writer;

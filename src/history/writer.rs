@@ -10,74 +10,57 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::index::{INDEX_LAG_MAX, INDEX_SLICE_POSTS, Indexing};
 use super::reader::{AUTHORS_KEPT_MAX, Reader};
-use super::schema::{ROOM_NUMBER_MAX, SEQ_MAX, key, seq_of};
+use super::schema::{ROOM_NUMBER_MAX, SEQ_MAX, key};
 use super::told;
 use crate::log::{Answer, Appended, COMMIT_POSTS_MAX, Job, KnownRoom, PAGE_POSTS_MAX};
 use crate::message::{Draft, Post, Seq, Uuid, fold, fresh_uuid};
-use crate::words;
 
 /// Most pages of a backlog read in one batch: bounds the memory of its answers.
 const BATCH_PAGES_MAX: usize = 32;
-/// Posts in one slice of indexing: a post that comes meanwhile waits for it, a millisecond or two.
-const INDEX_SLICE_POSTS: usize = 256;
-/// Text in one slice of indexing, in bytes; the post that passes it is the last.
-const INDEX_SLICE_BYTES: usize = 64 * 1024;
-/// Posts not in the index, over which indexing no longer waits for a pause. A search looks through them one by one.
-const INDEX_LAG_MAX: u64 = 16 * 1024;
-/// Pages of the index merged after each slice: about what three levels of merging need. One word is merged whole, so
-/// that a very common one takes longer (10 ms among 300,000 posts), once in as many posts.
-const MERGE_PAGES: i64 = 32;
 /// After so long a pause the index is filled to the last post.
 const PAUSE: Duration = Duration::from_secs(1);
-/// After so long indexing is tried again when it has failed.
-const INDEX_RETRY: Duration = Duration::from_secs(10);
 /// Pages written after which they are to be folded into the file (about 4 MB of 4 KiB pages).
 const FOLD_PAGES: usize = 1000;
 /// Pages in the write-ahead log at which the writer folds what is left itself, so that it begins anew (about 32 MB).
 pub(super) const WAL_PAGES_MAX: i64 = 8192;
 
-const INSERT: &str = "INSERT INTO posts (key, author, at_ms, uuid, client_id, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-const CLAIM: &str =
+pub(super) const INSERT: &str =
+    "INSERT INTO posts (key, author, at_ms, uuid, client_id, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const CLAIM: &str =
     "INSERT INTO repeats (room, person, client_id, post) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 
 /// What only the writing thread has.
 pub(super) struct Writer {
-    reader: Reader,
+    pub(super) reader: Reader,
     /// By number, as in the file.
-    rooms: Vec<Room>,
+    pub(super) rooms: Vec<Room>,
     places: HashMap<Arc<str>, usize>,
     authors: HashMap<Arc<str>, Author>,
     /// Places of rooms with posts that are not in the index.
-    lagging: BTreeSet<usize>,
+    pub(super) lagging: BTreeSet<usize>,
     /// The sum of those posts.
-    lag: u64,
+    pub(super) lag: u64,
     /// Where the next slice begins: each room has its turn.
-    next_slice: usize,
-    indexing: Indexing,
+    pub(super) next_slice: usize,
+    pub(super) indexing: Indexing,
     /// About how many pages were written since the last nudge.
-    unfolded: usize,
+    pub(super) unfolded: usize,
 }
 
-struct Room {
-    number: i64,
-    name: Arc<str>,
-    last: Seq,
-    indexed: Seq,
+pub(super) struct Room {
+    pub(super) number: i64,
+    pub(super) name: Arc<str>,
+    pub(super) last: Seq,
+    pub(super) indexed: Seq,
 }
 
 #[derive(Clone, Copy)]
-struct Author {
-    number: i64,
+pub(super) struct Author {
+    pub(super) number: i64,
     /// The first author with the same folded name: all spellings are one person.
-    person: i64,
-}
-
-enum Indexing {
-    /// Everything is in the index, or there is more to put in.
-    Works,
-    /// The last slice could not be stored; the next is tried then.
-    FailedUntil(Instant),
+    pub(super) person: i64,
 }
 
 /// What became of a job, before its transaction is committed.
@@ -261,7 +244,7 @@ impl Writer {
     }
 
     /// The room's place, made with its first post; `None` if there can be no more rooms.
-    fn place(&mut self, name: &Arc<str>) -> rusqlite::Result<Option<usize>> {
+    pub(super) fn place(&mut self, name: &Arc<str>) -> rusqlite::Result<Option<usize>> {
         if let Some(place) = self.places.get(name) {
             return Ok(Some(*place));
         }
@@ -279,7 +262,7 @@ impl Writer {
         Ok(Some(place))
     }
 
-    fn author(&mut self, name: &Arc<str>) -> rusqlite::Result<Author> {
+    pub(super) fn author(&mut self, name: &Arc<str>) -> rusqlite::Result<Author> {
         if let Some(author) = self.authors.get(name) {
             return Ok(*author);
         }
@@ -304,56 +287,6 @@ impl Writer {
         let author = Author { number, person };
         self.authors.insert(name.clone(), author);
         Ok(author)
-    }
-
-    pub(super) fn begin_incoming(&self) -> Result<(), String> {
-        self.execute("BEGIN IMMEDIATE").map_err(|error| not_stored(&error))
-    }
-
-    /// Stores a post with the number and the UUID that it has. It must be the room's next.
-    pub(super) fn add_incoming(&mut self, room: &Arc<str>, post: &Post) -> Result<(), String> {
-        let (place, author) = self
-            .place(room)
-            .and_then(|place| Ok((place, self.author(&post.author)?)))
-            .map_err(|error| not_stored(&error))?;
-        let Some(place) = place else { return Err(format!("there are {ROOM_NUMBER_MAX} rooms; no more can be made")) };
-        let next = self.rooms[place].last + 1;
-        if post.seq != next || next > SEQ_MAX {
-            return Err(format!("room {room:?} goes on with id {}, want {next}: ids have no gaps", post.seq));
-        }
-        self.insert(place, author, post).map_err(|error| not_stored(&error))?;
-        self.rooms[place].last = next;
-        self.count_lag(place, 1);
-        Ok(())
-    }
-
-    fn insert(&self, place: usize, author: Author, post: &Post) -> rusqlite::Result<()> {
-        let number = self.rooms[place].number;
-        let at = key(number, post.seq);
-        let connection = &self.reader.connection;
-        if let Some(client_id) = &post.client_id {
-            connection.prepare_cached(CLAIM)?.execute(params![number, author.person, client_id, at])?;
-        }
-        connection.prepare_cached(INSERT)?.execute(params![
-            at,
-            author.number,
-            post.at_ms,
-            post.uuid.as_bytes(),
-            post.client_id,
-            post.text
-        ])?;
-        Ok(())
-    }
-
-    pub(super) fn commit_incoming(&mut self) -> Result<(), String> {
-        self.execute("COMMIT").map_err(|error| not_stored(&error))
-    }
-
-    /// Fills the index to the last post, in slices of `posts_max`, or says on standard error why not.
-    pub(super) fn index_all(&mut self, posts_max: usize) {
-        while self.lag > 0 && matches!(self.indexing, Indexing::Works) {
-            self.index(posts_max);
-        }
     }
 
     /// Moves a mark forward, at most to the room's last post; never back.
@@ -419,102 +352,12 @@ impl Writer {
         flush_refused(&mut refused, &why, reply);
     }
 
-    fn may_index(&self) -> bool {
-        match self.indexing {
-            Indexing::Works => true,
-            Indexing::FailedUntil(then) => Instant::now() >= then,
-        }
-    }
-
-    fn count_lag(&mut self, place: usize, posts: u64) {
-        if posts > 0 {
-            self.lagging.insert(place);
-            self.lag += posts;
-        }
-    }
-
-    /// Puts a slice of the posts that came longest ago into the index, in a transaction of its own.
-    fn index(&mut self, posts_max: usize) {
-        match self.index_slice(posts_max) {
-            Ok(indexed) => {
-                self.indexing = Indexing::Works;
-                for (place, upto) in indexed {
-                    let room = &mut self.rooms[place];
-                    self.lag -= upto - room.indexed;
-                    room.indexed = upto;
-                    if room.indexed == room.last {
-                        self.lagging.remove(&place);
-                    }
-                    self.next_slice = place + 1;
-                }
-                debug_assert_eq!(self.lag == 0, self.lagging.is_empty(), "or the thread would never rest");
-            }
-            Err(error) => {
-                if !self.reader.connection.is_autocommit() && self.execute("ROLLBACK").is_err() {
-                    eprintln!("history: cannot take back a failed slice of indexing");
-                }
-                if matches!(self.indexing, Indexing::Works) {
-                    eprintln!(
-                        "history: the search index cannot be filled ({}); searches look through the posts, trying again",
-                        told(&error)
-                    );
-                }
-                self.indexing = Indexing::FailedUntil(Instant::now() + INDEX_RETRY);
-            }
-        }
-    }
-
-    /// The places that are further in the index now, and up to which post.
-    fn index_slice(&mut self, posts_max: usize) -> rusqlite::Result<Vec<(usize, Seq)>> {
-        let mut done = Vec::new();
-        let mut left = posts_max;
-        let bytes_max = INDEX_SLICE_BYTES * posts_max.div_ceil(INDEX_SLICE_POSTS);
-        let mut bytes = 0;
-        let mut spread = String::new();
-        self.execute("BEGIN IMMEDIATE")?;
-        let connection = &self.reader.connection;
-        let mut insert = connection.prepare_cached("INSERT INTO words (rowid, text) VALUES (?1, ?2)")?;
-        let mut select = connection
-            .prepare_cached("SELECT key, text FROM posts WHERE key > ?1 AND key <= ?2 ORDER BY key LIMIT ?3")?;
-        // Ascending keys only: a step back makes FTS5 begin a new segment. So a slice ends with the last room.
-        let from = if self.lagging.range(self.next_slice..).next().is_some() { self.next_slice } else { 0 };
-        for place in self.lagging.range(from..) {
-            let room = &self.rooms[*place];
-            let mut upto = room.indexed;
-            let limit = i64::try_from(left).expect("a slice is small");
-            let mut rows = select.query(params![key(room.number, upto), key(room.number, room.last), limit])?;
-            while bytes < bytes_max
-                && let Some(row) = rows.next()?
-            {
-                let (post, text): (i64, &str) = (row.get(0)?, row.get_ref(1)?.as_str()?);
-                spread.clear();
-                words::spread(text, &mut spread);
-                insert.execute(params![post, spread])?;
-                bytes += text.len();
-                left -= 1;
-                upto = seq_of(post);
-            }
-            connection
-                .prepare_cached("UPDATE rooms SET indexed = ?2 WHERE number = ?1")?
-                .execute(params![room.number, i64::try_from(upto).expect("at most SEQ_MAX")])?;
-            done.push((*place, upto));
-            if left == 0 || bytes >= bytes_max {
-                break;
-            }
-        }
-        connection.prepare_cached("INSERT INTO words (words, rank) VALUES ('merge', ?1)")?.execute([MERGE_PAGES])?;
-        drop((insert, select));
-        self.execute("COMMIT")?;
-        self.unfolded += 8 + bytes / 2048;
-        Ok(done)
-    }
-
-    fn execute(&self, statement: &str) -> rusqlite::Result<()> {
+    pub(super) fn execute(&self, statement: &str) -> rusqlite::Result<()> {
         self.reader.connection.prepare_cached(statement)?.execute([]).map(drop)
     }
 }
 
-fn not_stored(error: &rusqlite::Error) -> String {
+pub(super) fn not_stored(error: &rusqlite::Error) -> String {
     format!("not stored: {}", told(error))
 }
 
