@@ -62,7 +62,7 @@ pub enum Protocol {
     /// Requests.
     Http(http::Reader),
     /// Frames.
-    Ws(Box<ws::Session>),
+    Ws(ws::Session),
 }
 
 /// A member's place on its room's tape.
@@ -263,7 +263,7 @@ impl<S: Stream> Connection<S> {
 
     /// From here on its bytes are frames; `now_ms` starts its heartbeat.
     pub fn upgrade(&mut self, session: ws::Session, now_ms: u64) {
-        self.protocol = Protocol::Ws(Box::new(session));
+        self.protocol = Protocol::Ws(session);
         self.heard_ms = now_ms;
     }
 

@@ -6,7 +6,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Deref;
 
-use tungstenite::error::{CapacityError, Error, ProtocolError};
+use tungstenite::error::{CapacityError, Error};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
@@ -18,8 +18,6 @@ use crate::http::{Request, Response, Status, Version};
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// tungstenite's own buffer: it is allocated at once, so it is small.
 const READ_BUFFER_BYTES: usize = 128;
-/// A session that has seen a longer message gives tungstenite's buffer, which never shrinks, back.
-const KEEP_MESSAGE_BYTES_MAX: usize = 1024;
 /// Longest header of a client's frame: RFC 6455 section 5.2.
 const HEADER_BYTES_MAX: usize = 14;
 
@@ -92,13 +90,14 @@ pub enum Step<'a> {
 
 /// The WebSocket half of a connection.
 pub struct Session {
-    context: WebSocketContext,
+    /// There only while it has something to remember: between fragments, and once the close has begun. It is 256 bytes
+    /// and a buffer as large as its largest frame, which an idle session need not keep.
+    context: Option<Box<WebSocketContext>>,
     /// A frame that came only in part so far.
     partial: Vec<u8>,
     message_bytes_max: usize,
     /// Between the first and the last fragment of a message.
     is_fragmented: bool,
-    largest: usize,
 }
 
 /// One client frame's header, as far as its borders need it.
@@ -141,13 +140,7 @@ impl Header {
 impl Session {
     /// A server's session; messages over `message_bytes_max` bytes are refused with 1009.
     pub fn new(message_bytes_max: usize) -> Session {
-        Session {
-            context: context(message_bytes_max),
-            partial: Vec::new(),
-            message_bytes_max,
-            is_fragmented: false,
-            largest: 0,
-        }
+        Session { context: None, partial: Vec::new(), message_bytes_max, is_fragmented: false }
     }
 
     /// Takes the next message out of the front of `input`; replies (pongs, the close echo) go to `replies`.
@@ -237,8 +230,9 @@ impl Session {
     /// Gives tungstenite one whole frame: it knows all the rules.
     fn feed(&mut self, header: Header, frame: &[u8], replies: &mut Vec<u8>) -> Option<Step<'static>> {
         let mut stream = Borrowed { input: frame, output: replies };
+        let context = self.context.get_or_insert_with(|| context(self.message_bytes_max));
         let step = loop {
-            match self.context.read(&mut stream) {
+            match context.read(&mut stream) {
                 Ok(Message::Text(text)) => break Some(Step::Text(Text::Shared(text))),
                 Ok(Message::Binary(_)) => break Some(Step::Broken(1003)),
                 // Pongs and close replies are written by the next read.
@@ -251,13 +245,9 @@ impl Session {
         if header.is_data() {
             self.is_fragmented = header.first & FIN == 0;
         }
-        self.largest = self.largest.max(header.payload_len);
-        if self.largest > KEEP_MESSAGE_BYTES_MAX
-            && !self.is_fragmented
-            && !matches!(step, Some(Step::Closed | Step::Broken(_)))
-        {
-            self.context = context(self.message_bytes_max);
-            self.largest = 0;
+        let is_ending = matches!(step, Some(Step::Closed | Step::Broken(_)));
+        if !self.is_fragmented && !is_ending {
+            self.context = None;
         }
         step
     }
@@ -266,19 +256,20 @@ impl Session {
     pub fn close(&mut self, code: u16, reason: &'static str, replies: &mut Vec<u8>) {
         let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
         let mut stream = Borrowed { input: &[], output: replies };
+        let context = self.context.get_or_insert_with(|| context(self.message_bytes_max));
         // An error says that the close frame was sent before, as the echo of the peer's.
-        drop(self.context.close(&mut stream, Some(frame)));
+        drop(context.close(&mut stream, Some(frame)));
     }
 }
 
-fn context(message_bytes_max: usize) -> WebSocketContext {
+fn context(message_bytes_max: usize) -> Box<WebSocketContext> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(usize::MAX)
         .max_message_size(Some(message_bytes_max))
         .max_frame_size(Some(message_bytes_max));
-    WebSocketContext::new(Role::Server, Some(config))
+    Box::new(WebSocketContext::new(Role::Server, Some(config)))
 }
 
 /// The close code of an error of the peer's: RFC 6455 section 7.4.1.
@@ -286,7 +277,6 @@ fn code_of(error: &Error) -> u16 {
     match error {
         Error::Capacity(CapacityError::MessageTooLong { .. }) => 1009,
         Error::Utf8(_) => 1007,
-        Error::Protocol(ProtocolError::InvalidCloseSequence) => 1002,
         _ => 1002,
     }
 }
