@@ -1,0 +1,16 @@
+//! What the bench programs share: clients, checks, clocks and figures. No server code.
+//!
+//! `load` drives one server, `compare` drives many in turn, `limit` is the yardstick they are
+//! held against. Read `load` first, then `swarm` (the sockets) and `traffic` (what is sent and
+//! how each delivery is checked).
+
+pub mod check;
+pub mod histogram;
+pub mod mark;
+pub mod report;
+pub mod server;
+pub mod swarm;
+pub mod system;
+pub mod traffic;
+pub mod usage;
+pub mod wire;
