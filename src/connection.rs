@@ -136,6 +136,8 @@ pub struct Connection<S> {
     pub is_readable: bool,
     /// It stands in the list of those to be read in the next turn.
     pub is_listed: bool,
+    /// The kernel has told that the peer's last byte has come: reading goes on until it has been taken.
+    pub is_read_closed: bool,
     stream: S,
     outbox: Outbox,
     life: Life,
@@ -245,8 +247,9 @@ impl<S: Stream> Connection<S> {
                 return ReadOutcome::End;
             }
         }
-        // A short read has emptied the kernel's buffer: no second read to be told so.
-        if count < asked { ReadOutcome::Drained(heard) } else { ReadOutcome::More(heard) }
+        // A short read has emptied the kernel's buffer: no second read to be told so. Unless the end came with it,
+        // which the poll has told once and will not tell again.
+        if count < asked && !self.is_read_closed { ReadOutcome::Drained(heard) } else { ReadOutcome::More(heard) }
     }
 
     /// Counts messages against its rate.
@@ -288,6 +291,14 @@ impl<S: Stream> Connection<S> {
             (Protocol::Http(_), Life::Open) => self.close(CloseReason::Finished, now_ms),
             (Protocol::Http(_), Life::Draining(_)) => {}
             _ => self.kill(CloseReason::Gone),
+        }
+    }
+
+    /// Whether the peer has stopped sending, and everything that it asked before is being answered.
+    pub fn is_last_answer(&self) -> bool {
+        match &self.protocol {
+            Protocol::Http(reader) => self.is_ended && reader.is_idle(),
+            Protocol::Ws(_) => self.is_ended,
         }
     }
 
@@ -539,6 +550,7 @@ impl<S: Stream> Connections<S> {
             wants_drained: false,
             is_readable: false,
             is_listed: false,
+            is_read_closed: false,
             stream,
             outbox: Outbox::default(),
             life: Life::Open,

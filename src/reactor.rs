@@ -283,7 +283,7 @@ impl Reactor {
                         self.connections.writable(id);
                     }
                     if event.is_readable() || event.is_read_closed() || event.is_error() {
-                        self.list(id);
+                        self.list(id, event.is_read_closed());
                     }
                 }
             }
@@ -315,10 +315,11 @@ impl Reactor {
         Time { now_ms: self.started.elapsed().as_millis() as u64, at_ms: since_1970.as_millis() as i64 }
     }
 
-    /// Notes that a connection has, or may have, something to read.
-    fn list(&mut self, id: ClientId) {
+    /// Notes that a connection has, or may have, something to read; `is_end`: its end is among it.
+    fn list(&mut self, id: ClientId, is_end: bool) {
         let Some(connection) = self.connections.touch(id) else { return };
         connection.is_readable = true;
+        connection.is_read_closed |= is_end;
         if !mem::replace(&mut connection.is_listed, true) {
             self.unread.push(id);
         }
@@ -359,7 +360,7 @@ impl Reactor {
                 ReadOutcome::End => return self.end(id),
             }
         }
-        self.list(id);
+        self.list(id, false);
     }
 
     fn discard(&mut self, id: ClientId) {
@@ -446,7 +447,7 @@ impl Reactor {
             let now_ms = self.time.now_ms;
             let Some(connection) = self.connections.touch(id) else { return };
             let (Life::Open, false) = (connection.life(), connection.is_awaiting) else { return };
-            let peer = connection.peer;
+            let (peer, is_ended) = (connection.peer, connection.is_ended());
             let Protocol::Http(reader) = &mut connection.protocol else { return };
             let was_in_body = reader.is_in_body();
             match reader.next() {
@@ -456,6 +457,8 @@ impl Reactor {
                     self.api.request(self.time, id, peer, &request, &self.chat, &mut self.api_effects);
                     self.perform();
                 }
+                // Its last request is answered, and no other can come.
+                Ok(None) if is_ended => return connection.close(CloseReason::Finished, now_ms),
                 Ok(None) => {
                     let (wants_continue, is_in_body) = (reader.wants_continue(), reader.is_in_body());
                     if is_in_body && !was_in_body {
@@ -496,7 +499,7 @@ impl Reactor {
     fn expire(&mut self) {
         for expired in self.connections.expire(self.time.now_ms) {
             match expired {
-                Expired::Released(id) => self.list(id),
+                Expired::Released(id) => self.list(id, false),
                 Expired::RequestTimeout(id, part, seconds) => {
                     let told = format!("the request's {part} did not come within {seconds} s");
                     self.refuse(id, api::refusal(Status::RequestTimeout, &told));
@@ -538,7 +541,7 @@ impl Reactor {
         }
         self.perform();
         for id in settled.released {
-            self.list(id);
+            self.list(id, false);
         }
         self.end_drain();
     }

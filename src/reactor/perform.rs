@@ -136,7 +136,7 @@ impl Reactor {
     fn respond(&mut self, to: ClientId, response: &Response, form: api::Form, has_more: bool) {
         let date = http::imf_date(self.time.at_ms.div_euclid(1000));
         let Some(connection) = self.connections.touch(to) else { return };
-        let keep_alive = form.keep_alive && !connection.is_ended();
+        let keep_alive = form.keep_alive && !connection.is_last_answer();
         let reply = Reply { date: &date, is_head: form.is_head, keep_alive, version: form.version };
         let Some(out) = connection.writer() else { return };
         response.write(out, &reply);
@@ -149,7 +149,7 @@ impl Reactor {
 
     fn send_chunk(&mut self, to: ClientId, bytes: &[u8], form: api::Form, is_last: bool) {
         let Some(connection) = self.connections.touch(to) else { return };
-        let is_ended = connection.is_ended();
+        let is_last_answer = connection.is_last_answer();
         let Some(out) = connection.writer() else { return };
         match form.version {
             Version::Http10 => out.extend_from_slice(bytes),
@@ -161,7 +161,7 @@ impl Reactor {
             }
         }
         if is_last {
-            self.end_exchange(to, form.keep_alive && !is_ended && form.version == Version::Http11);
+            self.end_exchange(to, form.keep_alive && !is_last_answer && form.version == Version::Http11);
         } else {
             connection.wants_drained = true;
         }
