@@ -1,7 +1,7 @@
 //! Phrases as patterns over words, compiled once per conversation and found by integer comparison.
 //!
 //! A pattern is words with spaces between: `a|b` either, `a?` optional, `<verb>` a verb in its base form that promises
-//! something, `<any>` any one word, `^` at the front: only where the sentence proper begins, `$` at the end: only at its end.
+//! something, `<we'll>` both "we'll" and "we will", `<any>` any one word, `^` at the front: only where the sentence proper begins, `$` at the end: only at its end.
 
 use super::chat::BARRIER;
 use super::lexicon::{Lexicon, class};
@@ -21,8 +21,6 @@ struct Pattern {
     weight: f32,
     is_first: bool,
     is_last: bool,
-    /// Which cue of the table it was made from.
-    cue: usize,
 }
 
 /// Where a phrase was found, as offsets into the words that were searched.
@@ -31,7 +29,6 @@ pub struct Found {
     pub weight: f32,
     pub start: usize,
     pub end: usize,
-    pub cue: usize,
 }
 
 /// A table of phrases, indexed by their first word.
@@ -45,19 +42,16 @@ pub struct Cues {
 impl Cues {
     pub fn new(table: &[Cue], lexicon: &mut Lexicon) -> Cues {
         let mut cues = Cues { patterns: Vec::new(), by_word: HashMap::new(), open: Vec::new() };
-        for (cue, &(text, weight)) in table.iter().enumerate() {
+        for (text, weight) in table.iter().flat_map(|(text, weight)| spellings(text).map(move |text| (text, *weight))) {
             let is_first = text.starts_with('^');
             let is_last = text.ends_with('$');
             let parts: Vec<&str> = text.trim_matches(['^', '$']).split_whitespace().collect();
             let optional: Vec<usize> = (0..parts.len()).filter(|&at| parts[at].ends_with('?')).collect();
             // Every choice of the optional words is a pattern of its own.
             for choice in 0..1usize << optional.len() {
-                let kept = |at: &usize| {
-                    optional.iter().position(|option| option == at).is_none_or(|bit| choice >> bit & 1 == 1)
-                };
-                let elements =
-                    (0..parts.len()).filter(kept).map(|at| element(parts[at].trim_end_matches('?'), lexicon)).collect();
-                cues.add(Pattern { elements, weight, is_first, is_last, cue });
+                let kept = |at: &usize| optional.iter().position(|option| option == at).is_none_or(|bit| choice >> bit & 1 == 1);
+                let elements = (0..parts.len()).filter(kept).map(|at| element(parts[at].trim_end_matches('?'), lexicon)).collect();
+                cues.add(Pattern { elements, weight, is_first, is_last });
             }
         }
         cues
@@ -94,15 +88,13 @@ impl Cues {
             let listed = self.by_word.get(&words[at]).map_or(NONE, Vec::as_slice);
             for &index in listed.iter().chain(&self.open) {
                 let pattern = &self.patterns[index];
-                if pattern.is_first && at != opening && at != 0 {
+                if pattern.is_first && at > opening {
                     continue;
                 }
                 let end = at + pattern.elements.len();
                 let is_fit = end <= words.len() && (!pattern.is_last || end == words.len());
-                if is_fit
-                    && pattern.elements.iter().zip(&words[at..end]).all(|(element, &word)| element.fits(word, lexicon))
-                {
-                    tell(Found { weight: pattern.weight, start: at, end, cue: pattern.cue });
+                if is_fit && pattern.elements.iter().zip(&words[at..end]).all(|(element, &word)| element.fits(word, lexicon)) {
+                    tell(Found { weight: pattern.weight, start: at, end });
                 }
             }
         }
@@ -117,6 +109,14 @@ impl Element {
             Element::Any => word != BARRIER,
         }
     }
+}
+
+/// A pattern with its contraction drawn together and written out.
+fn spellings(text: &str) -> impl Iterator<Item = String> {
+    const PAIRS: &[(&str, &str, &str)] = &[("<we'll>", "we'll", "we will"), ("<we're>", "we're", "we are"), ("<i'll>", "i'll", "i will"), ("<i'm>", "i'm", "i am"), ("<i'd>", "i'd", "i would")];
+    let pair = PAIRS.iter().find(|(name, _, _)| text.contains(name));
+    let short = pair.map_or(text.to_string(), |(name, short, _)| text.replace(name, short));
+    std::iter::once(short).chain(pair.map(|(name, _, long)| text.replace(name, long)))
 }
 
 fn element(text: &str, lexicon: &mut Lexicon) -> Element {

@@ -14,6 +14,7 @@ pub const THRESHOLD_FORMAL: f32 = 3.9;
 const DECISIONS_MAX: usize = 10;
 const WORDS_MAX: usize = 60;
 const ITEM_WORDS_MAX: usize = 45;
+const QUESTION_WORDS_MAX: usize = 16;
 const NODS_WITHIN: usize = 8;
 const VOTES_WITHIN: usize = 14;
 const ANTECEDENT_WITHIN: usize = 6;
@@ -21,27 +22,15 @@ const REVERSAL_WITHIN: usize = 30;
 const MARK: f32 = 5.5;
 
 const CUES: &[Cue] = &[
-    (
-        "we|we've|team|group|everyone|everybody|they|all have? all? decided|agreed|settled|chosen|approved|concluded|voted",
-        3.5,
-    ),
+    ("we|we've|team|group|everyone|everybody|they|all have? all? decided|agreed|settled|chosen|approved|concluded|voted", 3.5),
     ("we're|we all? agreed|settled|decided", 3.5),
     ("decided|agreed to|that|on|against", 3.2),
     ("let's just? go|stick|stay|settle with|on|for|to", 3.3),
-    (
-        "let's just? use|keep|ship|do|postpone|skip|drop|move|push|switch|make|set|have|pick|choose|cut|revert|freeze|delay|leave|cancel|merge|target|aim|require|book|put|add|remove|call|default|limit|adopt|defer|bump|release|launch|deploy|split|rename|standardize|standardise|plan|meet|start|stop|hold|order|schedule|announce|avoid|archive|close|extend|reduce|raise|lower|cap|swap|replace|allow|ban|offer|hire|not",
-        3.2,
-    ),
-    ("we'll|we go|stick|stay|settle with|on|for", 3.2),
-    (
-        "we'll|we will just? use|keep|ship|offer|adopt|postpone|skip|drop|move|push|switch|make|set|have|cut|freeze|delay|leave|cancel|target|require|add|remove|limit|defer|release|launch|deploy|split|hold|start|stop|support|allow|run|take|meet|do|not|only|stay|be",
-        2.9,
-    ),
-    ("we're|we are going with|for|to|ahead", 3.1),
-    (
-        "we're|we are moving|dropping|postponing|switching|using|keeping|cancelling|canceling|skipping|delaying|freezing|adopting|sticking|staying|doing|shipping|launching|releasing|pushing|not",
-        2.6,
-    ),
+    ("let's just? use|keep|ship|do|postpone|skip|drop|move|push|switch|make|set|have|pick|choose|cut|revert|freeze|delay|leave|cancel|merge|target|aim|require|book|put|add|remove|call|default|limit|adopt|defer|bump|release|launch|deploy|split|rename|standardize|standardise|plan|meet|start|stop|hold|order|schedule|announce|avoid|archive|close|extend|reduce|raise|lower|cap|swap|replace|allow|ban|offer|hire|not", 3.2),
+    ("<we'll> go|stick|stay|settle with|on|for", 3.2),
+    ("<we'll> just? use|keep|ship|offer|adopt|postpone|skip|drop|move|push|switch|make|set|have|cut|freeze|delay|leave|cancel|target|require|add|remove|limit|defer|release|launch|deploy|split|hold|start|stop|support|allow|run|take|meet|do|not|only|stay|be", 2.9),
+    ("<we're> going with|for|to|ahead", 3.1),
+    ("<we're> moving|dropping|postponing|switching|using|keeping|cancelling|canceling|skipping|delaying|freezing|adopting|sticking|staying|doing|shipping|launching|releasing|pushing|not", 2.6),
     ("^ going|sticking with", 3.0),
     ("go with", 2.2),
     ("it's|that's|its|is|are settled|decided|approved|final|official|agreed|confirmed", 3.2),
@@ -55,24 +44,30 @@ const CUES: &[Cue] = &[
     ("scrap|forget|cancel|drop|kill|ditch that|this|it|the", 2.6),
     ("stays|remains at|on|in|as|the", 2.4),
     ("moves|moved to the? next?", 2.4),
-    (
-        "is|are|gets|getting postponed|cancelled|canceled|dropped|delayed|pushed|moved|scrapped|approved|rejected|deferred|out",
-        2.2,
-    ),
+    ("is|are|gets|getting postponed|cancelled|canceled|dropped|delayed|pushed|moved|scrapped|approved|rejected|deferred|out", 2.2),
     ("becomes", 2.5),
     ("^ no more", 2.6),
     ("^ no <any> until|before|today|on|after", 2.4),
-    ("^ so|then|ok we're|we'll", 2.2),
-    ("we won't|will not", 2.4),
-    ("we're|are not doing|going|shipping|using|supporting|adding|changing|taking", 2.6),
+    ("^ so|then|ok|okay|alright we|we'll|we're <any>", 2.5),
+    ("^ ok|okay|yes|yep|alright|fine|so|then <verb> it|that|this|them", 2.5),
+    ("we won't|will not?", 2.4),
+    ("<we're> not doing|going|shipping|using|supporting|adding|changing|taking", 2.6),
     ("from now on", 2.7),
     ("starting|effective monday|tuesday|wednesday|thursday|friday|next|today|tomorrow|immediately", 2.2),
     ("^ approved|rejected|accepted", 2.7),
     ("signed off on?", 2.6),
-    ("objections|objection", 2.2),
+    ("any? objections|objection$", 2.2),
     ("everyone|everybody|all ok|okay|good|fine|happy|agreed|agree with?", 2.3),
     ("^ keep|exclude|ship|use|drop|skip|postpone|go|make", 1.9),
-    ("postponed|not now|next quarter|later", 1.6),
+    ("postponed|later", 1.6),
+    ("not now", 2.5),
+    ("^ maybe? next|another quarter|sprint|release|year|month|week|time", 2.3),
+    ("not a priority", 2.0),
+    ("out of scope", 2.4),
+    ("not this|for time|week|sprint|quarter|release|year|now", 2.3),
+    ("^ nobody|noone", 2.5),
+    ("i|i'd propose|suggest|move we|that|to", 2.2),
+    ("how about we", 1.7),
     ("i'm fine|ok|happy with", 1.6),
     ("let's", 1.8),
     ("we should", 1.6),
@@ -83,15 +78,17 @@ const CUES: &[Cue] = &[
 const SETTLES: &[Cue] = &[
     ("^ decided then?$", 3.4),
     ("^ settled then?$", 3.4),
-    ("^ agreed then|everyone|all?$", 3.4),
+    ("^ agreed then|everyone|all$", 3.4),
     ("^ deal then?$", 3.4),
+    ("^ good settled|decided|agreed$", 3.4),
+    ("^ approved|accepted|confirmed|passed|carried then?$", 3.4),
     ("^ that's|it's|its|all settled|decided|final|agreed|a deal|decision|plan? then?$", 3.4),
     ("^ that's that?$", 0.0),
     ("^ it's|that's a deal|plan|decision$", 3.4),
     ("^ so|then agreed|decided|settled$", 3.4),
     ("^ let's do that|it|this then?$", 3.3),
     ("^ let's go with that|it|this then?$", 3.4),
-    ("^ we'll|we do|go|use|take with? that|it|this then?$", 3.2),
+    ("^ <we'll> do|go|use|take with? that|it|this then?$", 3.2),
     ("^ sold$", 2.6),
     ("^ motion carries|carried|passes|passed$", 3.4),
     ("^ no objections?$", 1.0),
@@ -106,7 +103,7 @@ const UNDOES: &[Cue] = &[
     ("changed my|our mind", 1.0),
     ("change of plans|plan", 1.0),
     ("^ wait|hold no|on", 1.0),
-    ("we're|are not doing that|it|this anymore?", 1.0),
+    ("<we're> not doing that|it|this anymore?", 1.0),
     ("back to", 1.0),
     ("let's not|reverse|revert|undo|cancel", 1.0),
     ("instead", 1.0),
@@ -151,11 +148,7 @@ pub struct Rules {
 
 impl Rules {
     pub fn new(lexicon: &mut Lexicon) -> Rules {
-        Rules {
-            cues: Cues::new(CUES, lexicon),
-            settles: Cues::new(SETTLES, lexicon),
-            undoes: Cues::new(UNDOES, lexicon),
-        }
+        Rules { cues: Cues::new(CUES, lexicon), settles: Cues::new(SETTLES, lexicon), undoes: Cues::new(UNDOES, lexicon) }
     }
 }
 
@@ -176,8 +169,7 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Vec<Decisio
             found.push(decision);
         }
     }
-    let is_formal =
-        found.iter().any(|decision| decision.is_marked || (decision.is_vote && decision.score >= THRESHOLD_FORMAL));
+    let is_formal = found.iter().any(|decision| decision.is_marked || (decision.is_vote && decision.score >= THRESHOLD_FORMAL));
     found.retain(|decision| match formality {
         // Who resolves formally has not yet resolved what was only proposed.
         Formality::Resolves => decision.is_marked || !decision.is_vote && decision.score >= THRESHOLD_FORMAL,
@@ -192,13 +184,7 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Vec<Decisio
         kept.retain(|decision| decision.score >= least);
         // Of equals the later ones are nearer to what holds now.
         let surplus = kept.len() - DECISIONS_MAX;
-        let weakest: Vec<usize> = kept
-            .iter()
-            .enumerate()
-            .filter(|(_, decision)| decision.score == least)
-            .map(|(at, _)| at)
-            .take(surplus)
-            .collect();
+        let weakest: Vec<usize> = kept.iter().enumerate().filter(|(_, decision)| decision.score == least).map(|(at, _)| at).take(surplus).collect();
         let mut at = 0;
         kept.retain(|_| {
             at += 1;
@@ -241,8 +227,7 @@ fn judge(chat: &Chat<'_>, rules: &Rules, index: usize, words: &[u32], opening: u
     }
     let subject = chat.subject(opening, unit.to);
     if subject.len() < 2
-        && let Some(found) =
-            rules.settles.best(words, opening - unit.from, &chat.lexicon).filter(|found| found.weight > 2.0)
+        && let Some(found) = rules.settles.best(words, opening - unit.from, &chat.lexicon).filter(|found| found.weight > 2.0)
     {
         return antecedent(chat, rules, &unit, found.weight);
     }
@@ -266,7 +251,35 @@ fn judge(chat: &Chat<'_>, rules: &Rules, index: usize, words: &[u32], opening: u
     if decision.subject.is_empty() {
         decision = build(chat, &unit, opening, unit.to, score, false);
     }
-    Some(decision)
+    Some(with_question(chat, &unit, decision))
+}
+
+/// "Drop it in the next minor" means nothing without what was asked: the question is told along.
+fn with_question(chat: &Chat<'_>, unit: &Unit, mut decision: Decision) -> Decision {
+    let has_pronoun = (unit.from..unit.to).any(|at| matches!(chat.text_of(at), "it" | "that" | "this" | "them" | "those"));
+    if decision.subject.len() > 3 || !(has_pronoun || decision.subject.len() < 2) {
+        return decision;
+    }
+    let before = (unit.line.saturating_sub(ANTECEDENT_WITHIN + 2)..unit.line).rev().flat_map(|line| chat.units_of(line).iter().rev());
+    let says_more = |asked: &Unit| chat.subject(asked.from, asked.to).iter().filter(|stem| !decision.subject.contains(stem)).count() > 0;
+    let questions: Vec<&Unit> = before.filter(|before| before.is_question && says_more(before) && before.is_english && !chat.is_bait[before.line] && before.to - before.from <= ITEM_WORDS_MAX).collect();
+    // Where threads cross, the question with the same word is meant, else the nearest.
+    let shares = |asked: &&&Unit| overlap(&chat.subject(asked.from, asked.to), &decision.subject) > 0.0;
+    let Some(asked) = questions.iter().find(shares).or(questions.first()) else {
+        return decision;
+    };
+    let opening = chat.opening(asked).0;
+    let subject = chat.subject(opening, asked.to);
+    if subject.is_empty() || subject.iter().all(|stem| decision.subject.contains(stem)) {
+        return decision;
+    }
+    let telling = Telling { line: asked.line, from: opening, to: asked.to, speaker: chat.speaker[asked.line], addressee: None };
+    decision.text = rewrite::finish(&format!("{} (asked: {})", decision.text, rewrite::verbatim(chat, telling, QUESTION_WORDS_MAX)));
+    decision.subject.extend(subject);
+    decision.subject.sort_unstable();
+    decision.subject.dedup();
+    add_lines(&mut decision.lines, &[asked.line]);
+    decision
 }
 
 enum Mark {
@@ -285,9 +298,7 @@ fn mark(chat: &Chat<'_>, unit: &Unit) -> Option<(usize, Mark)> {
     }
     let kind = match chat.text_of(at) {
         "#agreed" | "#decision" | "#resolved" | "#decided" => return Some((at + 1, Mark::Resolved)),
-        "resolved" | "resolution" | "agreed" | "decision" | "decided" | "accepted" | "approved" | "consensus" => {
-            Mark::Resolved
-        }
+        "resolved" | "resolution" | "agreed" | "decision" | "decided" | "accepted" | "approved" | "consensus" => Mark::Resolved,
         "proposal" | "proposed" | "motion" | "propose" => Mark::Proposed,
         _ => return None,
     };
@@ -375,27 +386,7 @@ fn antecedent(chat: &Chat<'_>, rules: &Rules, unit: &Unit, weight: f32) -> Optio
 
 /// Somebody reports, supposes or asks: no decision of this conversation.
 fn is_told(chat: &Chat<'_>, from: usize, cue: usize) -> bool {
-    (from..cue).any(|at| {
-        chat.is(at, class::TELLING)
-            || matches!(
-                chat.text_of(at),
-                "would"
-                    | "could"
-                    | "why"
-                    | "what"
-                    | "when"
-                    | "where"
-                    | "how"
-                    | "who"
-                    | "until"
-                    | "after"
-                    | "before"
-                    | "once"
-                    | "at"
-                    | "even"
-                    | "though"
-            )
-    })
+    (from..cue).any(|at| chat.is(at, class::TELLING) || matches!(chat.text_of(at), "would" | "could" | "why" | "what" | "when" | "where" | "how" | "who" | "until" | "after" | "before" | "once" | "at" | "even" | "though"))
 }
 
 fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) -> f32 {
@@ -413,33 +404,19 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
     }
     let mut total = 0.45 * nods.min(2) as f32 - 0.9 * f32::from(u8::from(nays > 0));
     let asked = (unit.line.saturating_sub(6)..=unit.line).flat_map(|line| chat.units_of(line)).any(|before| {
-        before.is_question
-            && (before.from..before.to.min(before.from + 6))
-                .any(|at| matches!(chat.text_of(at), "should" | "which" | "what" | "or" | "where" | "when" | "how"))
+        before.is_question && (before.from..before.to.min(before.from + 6)).any(|at| matches!(chat.text_of(at), "should" | "which" | "what" | "or" | "where" | "when" | "how"))
     });
     total += if asked { 0.4 } else { 0.0 };
     let tail = chat.text_of(unit.to - 1);
-    let asks_consent = matches!(
-        tail,
-        "objections"
-            | "right"
-            | "ok"
-            | "okay"
-            | "agreed"
-            | "everyone"
-            | "everybody"
-            | "good"
-            | "fine"
-            | "deal"
-            | "all"
-            | "yes"
-            | "then"
-    );
+    let asks_consent = matches!(tail, "objections" | "right" | "ok" | "okay" | "agreed" | "everyone" | "everybody" | "good" | "fine" | "deal" | "all" | "yes" | "then");
     if unit.is_question && !asks_consent {
         total -= 2.0;
     }
+    // "Maybe next quarter, not now" puts off for certain.
+    let is_deferred = (unit.from + 1..unit.to).any(|at| matches!((chat.text_of(at - 1), chat.text_of(at)), ("next" | "another", _) | ("not", "now")));
     for at in unit.from..unit.to {
         total -= match chat.text_of(at) {
+            "maybe" | "perhaps" if is_deferred => 0.0,
             "maybe" | "might" | "perhaps" | "possibly" | "probably" => 1.0,
             "i'd" | "could" | "wonder" | "wish" => 0.8,
             "think" | "guess" => 0.4,
@@ -454,22 +431,15 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
         _ => 0.0,
     };
     if subject.len() < 2 {
-        total -= if subject.is_empty() { 2.0 } else { 0.5 };
+        total -= match (subject.is_empty(), asked) {
+            (true, true) => 0.6,
+            (true, false) => 2.0,
+            (false, true) => 0.2,
+            (false, false) => 0.5,
+        };
     }
     // "Let's see", "let's talk about it": nothing is settled by that.
-    let idle = (opening..unit.to - 1).any(|at| {
-        chat.text_of(at) == "let's"
-            && (chat.is(at + 1, class::IDLE)
-                && chat.text_of(at + 1) != "stick"
-                && chat.text_of(at + 1) != "go"
-                && chat.text_of(at + 1) != "keep"
-                && chat.text_of(at + 1) != "stay"
-                && chat.text_of(at + 1) != "stop"
-                || matches!(
-                    chat.text_of(at + 1),
-                    "discuss" | "talk" | "look" | "begin" | "continue" | "take" | "get" | "call" | "try"
-                ))
-    });
+    let idle = (opening..unit.to - 1).any(|at| chat.text_of(at) == "let's" && (chat.is(at + 1, class::IDLE) && chat.text_of(at + 1) != "stick" && chat.text_of(at + 1) != "go" && chat.text_of(at + 1) != "keep" && chat.text_of(at + 1) != "stay" && chat.text_of(at + 1) != "stop" || matches!(chat.text_of(at + 1), "discuss" | "talk" | "look" | "begin" | "continue" | "take" | "get" | "call" | "try")));
     if idle { total - 1.5 } else { total }
 }
 
@@ -478,49 +448,20 @@ fn clause(chat: &Chat<'_>, unit: &Unit, opening: usize, cue: usize) -> (usize, u
     let mut to = unit.to;
     for at in cue.max(opening) + 2..unit.to {
         let gap = chat.gap_before(unit.line, at, unit.from);
-        let begins_clause = matches!(
-            chat.text_of(at),
-            "i'll"
-                | "i"
-                | "i'm"
-                | "can"
-                | "could"
-                | "objections"
-                | "any"
-                | "everyone"
-                | "ok"
-                | "right"
-                | "agreed"
-                | "what"
-                | "thoughts"
-                | "does"
-                | "is"
-                | "that"
-                | "you"
-                | "lol"
-                | "haha"
-        ) || chat.mention_at(at, unit.to).is_some();
-        if gap.contains([',', ';', '-', '–', '—', '(', '?']) && gap.trim() != "" && begins_clause && at > opening + 2
-        {
+        let begins_clause = matches!(chat.text_of(at), "i'll" | "i" | "i'm" | "can" | "could" | "objections" | "any" | "everyone" | "ok" | "right" | "agreed" | "what" | "thoughts" | "does" | "is" | "that" | "you" | "lol" | "haha")
+            || chat.mention_at(at, unit.to).is_some();
+        if gap.contains([',', ';', '-', '–', '—', '(', '?']) && gap.trim() != "" && begins_clause && at > opening + 2 {
             to = at;
             break;
         }
     }
     // "I'm easy, let's meet at six": the clause begins with its cue.
-    let from = if cue > opening
-        && chat.gap_before(unit.line, cue, unit.from).contains([',', ';', '–', '—'])
-        && chat.text_of(cue) == "let's"
-    {
-        cue
-    } else {
-        opening
-    };
+    let from = if cue > opening && chat.gap_before(unit.line, cue, unit.from).contains([',', ';', '–', '—']) && chat.text_of(cue) == "let's" { cue } else { opening };
     (from, to)
 }
 
 fn build(chat: &Chat<'_>, unit: &Unit, from: usize, to: usize, score: f32, is_marked: bool) -> Decision {
-    let telling =
-        Telling { line: unit.line, from, to, speaker: chat.speaker[unit.line], addressee: chat.addressee(unit.line) };
+    let telling = Telling { line: unit.line, from, to, speaker: chat.speaker[unit.line], addressee: chat.addressee(unit.line) };
     let (telling, text) = if is_marked {
         (telling, rewrite::verbatim(chat, telling, ITEM_WORDS_MAX))
     } else {
@@ -528,12 +469,8 @@ fn build(chat: &Chat<'_>, unit: &Unit, from: usize, to: usize, score: f32, is_ma
         (telling, rewrite::third_person(chat, telling, ITEM_WORDS_MAX))
     };
     let first = telling.from;
-    let opening = if chat.is(first, class::VERB)
-        && !chat.tokens[first].is_quoted
-        && first + 1 < telling.to
-        && chat.gap_before(unit.line, first + 1, first).trim().is_empty()
-        && !matches!(chat.text_of(first + 1), "is" | "will" | "was")
-    {
+    let led = first > unit.from && matches!(chat.text_of(first - 1), "let's" | "we'll" | "we" | "to" | "will" | "just" | "should");
+    let opening = if led && chat.is(first, class::VERB) {
         Opening::Verb
     } else if chat.is(first, class::STOP) {
         Opening::Small
@@ -559,6 +496,8 @@ fn phrase(chat: &Chat<'_>, telling: Telling) -> Telling {
         let texts: Vec<&str> = (from..to.min(from + 5)).map(|at| chat.text_of(at)).collect();
         let skip = match texts.as_slice() {
             ["let's", "just", ..] => 2,
+            ["how" | "what", "about" | "if", "we", ..] | ["i", "propose" | "suggest", "we" | "that", ..] => 3,
+            ["can" | "could" | "shall" | "should", "we", ..] => 2,
             ["we" | "we've", "have", "all", "decided" | "agreed", "to" | "that" | "on", ..] => 5,
             ["we" | "we've", "have" | "all", "decided" | "agreed", "to" | "that" | "on", ..] => 4,
             ["we" | "we've", "decided" | "agreed", "to" | "that" | "on", ..] => 3,
@@ -578,19 +517,8 @@ fn phrase(chat: &Chat<'_>, telling: Telling) -> Telling {
         let tail = chat.text_of(to - 1);
         let two = chat.text_of(to - 2);
         to -= match (two, tail) {
-            ("any", "objections")
-            | ("everyone" | "all" | "everybody", "ok" | "okay" | "good" | "agreed" | "happy" | "fine")
-            | ("sound" | "sounds", "good")
-            | ("it", "is")
-                if to > from + 4 =>
-            {
-                2
-            }
-            (
-                _,
-                "then" | "right" | "ok" | "okay" | "objections" | "lol" | "haha" | "everyone" | "thoughts" | "agreed"
-                | "please",
-            ) => 1,
+            ("any", "objections") | ("everyone" | "all" | "everybody", "ok" | "okay" | "good" | "agreed" | "happy" | "fine") | ("sound" | "sounds", "good") | ("it", "is") if to > from + 4 => 2,
+            (_, "then" | "right" | "ok" | "okay" | "objections" | "lol" | "haha" | "everyone" | "thoughts" | "agreed" | "please") => 1,
             _ => break,
         };
         if two == "it" && tail == "is" {
@@ -628,16 +556,9 @@ pub fn formality(chat: &Chat<'_>) -> Formality {
 fn merge(found: Vec<Decision>) -> Vec<Decision> {
     let mut kept: Vec<Decision> = Vec::new();
     for decision in found {
-        let twin = kept.iter().rposition(|known| {
-            share_of_smaller(&known.subject, &decision.subject)
-                >= if known.is_marked && decision.is_marked { 0.9 } else { 0.6 }
-        });
+        let twin = kept.iter().rposition(|known| share_of_smaller(&known.subject, &decision.subject) >= if known.is_marked && decision.is_marked { 0.9 } else { 0.6 });
         match twin {
-            Some(at)
-                if kept[at].score >= decision.score
-                    && !(decision.is_vote && kept[at].is_vote)
-                    && (kept[at].is_marked || kept[at].subject.len() >= decision.subject.len()) =>
-            {
+            Some(at) if kept[at].score >= decision.score && !(decision.is_vote && kept[at].is_vote) && (kept[at].is_marked || kept[at].subject.len() >= decision.subject.len()) => {
                 add_lines(&mut kept[at].lines, &decision.lines);
             }
             // A proposal put again in other words replaces the first one.
@@ -674,11 +595,7 @@ fn supersede(_chat: &Chat<'_>, found: Vec<Decision>) -> Vec<Decision> {
         !decision.is_marked
             && found.iter().any(|other| {
                 let distance = other.line.abs_diff(decision.line);
-                distance > 0
-                    && distance <= 6
-                    && other.score >= decision.score + 0.8
-                    && decision.score < 3.3
-                    && overlap(&other.subject, &decision.subject) > 0.0
+                distance > 0 && distance <= 6 && other.score >= decision.score + 0.8 && decision.score < 3.3 && overlap(&other.subject, &decision.subject) > 0.0
             })
     };
     found.iter().filter(|decision| !is_outdone(decision)).cloned().collect()

@@ -165,6 +165,11 @@ impl Lexicon {
         &self.stem_texts[stem as usize]
     }
 
+    /// How many spellings there are.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
     /// How many stems there are: every stem number is below.
     pub fn stem_count(&self) -> usize {
         self.stems.len()

@@ -16,7 +16,7 @@ there's these they they'd they'll they're they've thing things think this those 
 towards true try two under unless until up upon us use used uses using very via wanna want wants was wasn't way we we'd we'll we're we've well went were \
 weren't what what's whatever when where where's whether which while who who's whole whom whose why will with within without won't would \
 wouldn't yeah yep yes yet you you'd you'll you're you've your yours yourself yourselves lol haha hmm um uh uhm mm mhm ah oops btw imo afaik etc \
-cool nice great fine awesome yup nah ya hm er eh wow guys folks actually basically literally honestly definitely guess exactly absolutely totally mostly per regarding via ago guys team etc";
+cool nice great fine awesome yup nah ya hm er eh wow guys folks actually basically literally honestly definitely guess exactly absolutely totally mostly per regarding via ago guys etc";
 
 /// Words that only English has among the languages that people mix up with it: the vote for "this is English".
 pub const ENGLISH: &str = "the and is are was were to of it that this with for you have has not we be i'll what can they my but just from would should \
@@ -70,10 +70,10 @@ then again anyhow sorry hooray yay ooh omg";
 
 /// Nods: the next speaker agrees, accepts or thanks.
 pub const ACK: &str = "yes yeah yep yup ok okay k sure agreed agree great good fine perfect cool nice done deal absolutely definitely exactly fair thanks thank \
-approved ack lgtm amazing awesome excellent works +1 roger indeed totally seconded correct true same right love yay +0.5 brilliant lovely alright";
+approved ack lgtm understood noted amazing awesome excellent works +1 roger indeed totally seconded correct true same right love yay +0.5 brilliant lovely alright";
 
 /// Refusals and doubts.
-pub const NAY: &str = "no nope nah -1 wait disagree object objection veto never -0.5 hold stop";
+pub const NAY: &str = "no nope nah -1 wait disagree object objection veto never -0.5 hold hang stop";
 
 /// Orders of these words come without a subject: "Send me the file".
 pub const PAST_IRREGULAR: &str = "was were had did went got made said told took came saw found gave sent left kept built bought brought lost met ran put set \
@@ -93,36 +93,8 @@ quote quoted quoting joke joked heard if whether unless suppose imagine thought 
 
 /// Spellings that people hurry: written, meant.
 pub const HURRIED: &[(&str, &str)] = &[
-    ("lets", "let's"),
-    ("im", "i'm"),
-    ("ive", "i've"),
-    ("dont", "don't"),
-    ("cant", "can't"),
-    ("wont", "won't"),
-    ("thats", "that's"),
-    ("didnt", "didn't"),
-    ("isnt", "isn't"),
-    ("doesnt", "doesn't"),
-    ("youre", "you're"),
-    ("theyre", "they're"),
-    ("u", "you"),
-    ("ur", "your"),
-    ("pls", "please"),
-    ("plz", "please"),
-    ("thx", "thanks"),
-    ("ty", "thanks"),
-    ("tmrw", "tomorrow"),
-    ("tmr", "tomorrow"),
-    ("okey", "ok"),
-    ("kk", "ok"),
-    ("okie", "ok"),
-    ("yea", "yeah"),
-    ("weve", "we've"),
-    ("shouldnt", "shouldn't"),
-    ("couldnt", "couldn't"),
-    ("wouldnt", "wouldn't"),
-    ("whats", "what's"),
-    ("cuz", "because"),
-    ("gonna", "gonna"),
-    ("i’ll", "i'll"),
+    ("lets", "let's"), ("im", "i'm"), ("ive", "i've"), ("dont", "don't"), ("cant", "can't"), ("wont", "won't"), ("thats", "that's"), ("didnt", "didn't"),
+    ("isnt", "isn't"), ("doesnt", "doesn't"), ("youre", "you're"), ("theyre", "they're"), ("u", "you"), ("ur", "your"), ("pls", "please"), ("plz", "please"),
+    ("thx", "thanks"), ("ty", "thanks"), ("tmrw", "tomorrow"), ("tmr", "tomorrow"), ("okey", "ok"), ("kk", "ok"), ("okie", "ok"), ("yea", "yeah"), ("weve", "we've"),
+    ("shouldnt", "shouldn't"), ("couldnt", "couldn't"), ("wouldnt", "wouldn't"), ("whats", "what's"), ("cuz", "because"), ("gonna", "gonna"), ("i’ll", "i'll"),
 ];

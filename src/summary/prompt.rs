@@ -27,8 +27,8 @@ const TEXT_CHARS_TIGHT: usize = 400;
 const NEWEST_LINES: usize = 8;
 /// What the JSON around one message or note costs.
 const FRAME_TOKENS: u64 = 7;
-/// Notes take at most this share of the room, in percent.
-const NOTES_PERCENT: u64 = 45;
+/// Where not all messages find room, notes take at most this share of it, in percent.
+const NOTES_PERCENT: u64 = 30;
 
 /// The same bytes in every call, and first: services do not charge for a prefix that they have just seen.
 pub const INSTRUCTIONS: &str = r#"You write the minutes of a group chat for people who were away. You answer with one JSON object and nothing else.
@@ -98,7 +98,7 @@ pub fn prompt(
     // A hundred names would leave no room for what they say.
     let participants: Vec<&str> = if names_cost * 4 > room { Vec::new() } else { participants.to_vec() };
     let room = room.saturating_sub(if participants.is_empty() { 0 } else { names_cost });
-    let notes = fitting_notes(notes, if lines.is_empty() { room } else { room * NOTES_PERCENT / 100 });
+    let notes = fitting_notes(notes, room.saturating_sub(cost(lines)).max(room * NOTES_PERCENT / 100));
     let notes_cost: u64 = notes.iter().map(note_cost).sum();
     let (lines, chars_max) = fitting_lines(lines, room.saturating_sub(notes_cost));
 
