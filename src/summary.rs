@@ -17,6 +17,7 @@ mod model;
 mod prompt;
 mod report;
 mod service;
+mod support;
 mod talk;
 mod trouble;
 

@@ -14,8 +14,19 @@ use room::{Room, Worker, assert_sound};
 /// A talk like those of a team: mostly small talk, now and then a decision, a promise, a question.
 fn team_talk(count: usize) -> Room {
     const PEOPLE: [&str; 7] = ["Ann", "Bob", "Cid", "Dora", "Emil", "Fay", "Gus"];
-    const THINGS: [&str; 11] =
-        ["login page", "billing job", "search index", "mobile build", "release notes", "backup", "dashboard", "api gateway", "test suite", "onboarding", "cache"];
+    const THINGS: [&str; 11] = [
+        "login page",
+        "billing job",
+        "search index",
+        "mobile build",
+        "release notes",
+        "backup",
+        "dashboard",
+        "api gateway",
+        "test suite",
+        "onboarding",
+        "cache",
+    ];
     let room = Room::default();
     let mut state = 7u64;
     let mut next = |below: usize| {
@@ -28,7 +39,11 @@ fn team_talk(count: usize) -> Room {
             0 => format!("ok let's go with option {} for the {thing}, agreed", next(9)),
             1 => format!("I'll fix the {thing} by {}", ["Monday", "Friday", "tomorrow"][next(3)]),
             2 => format!("Does anybody know why the {thing} fails with code {}?", 400 + next(100)),
-            3 => format!("The {thing} takes {} ms since the last deploy, that is twice as much as in week {}", next(900), n / 500),
+            3 => format!(
+                "The {thing} takes {} ms since the last deploy, that is twice as much as in week {}",
+                next(900),
+                n / 500
+            ),
             4 | 5 => "sounds good".to_owned(),
             6 | 7 => "haha yes".to_owned(),
             8 => "thanks!".to_owned(),
@@ -57,7 +72,10 @@ fn a_talk_of_20000_messages_gets_a_full_answer_from_6000_tokens_a_minute() {
     assert_eq!((body["from_id"].as_u64(), body["to_id"].as_u64()), (Some(1), Some(20_000)));
     let read = body["messages_read"].as_u64().unwrap();
     let tokens: Vec<u64> = groq.seen().iter().map(|seen| seen.tokens).collect();
-    println!("20000 messages: {took:?}, {} calls of {tokens:?} tokens, {read} messages read by the model", tokens.len());
+    println!(
+        "20000 messages: {took:?}, {} calls of {tokens:?} tokens, {read} messages read by the model",
+        tokens.len()
+    );
     assert!(read > 50 && tokens.iter().sum::<u64>() <= 6000, "{tokens:?}, {read} read");
 
     let began = Instant::now();

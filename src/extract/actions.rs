@@ -92,7 +92,11 @@ pub struct Rules {
 
 impl Rules {
     pub fn new(lexicon: &mut Lexicon) -> Rules {
-        Rules { promises: Cues::new(PROMISES, lexicon), requests: Cues::new(REQUESTS, lexicon), opens: Cues::new(OPENS, lexicon) }
+        Rules {
+            promises: Cues::new(PROMISES, lexicon),
+            requests: Cues::new(REQUESTS, lexicon),
+            opens: Cues::new(OPENS, lexicon),
+        }
     }
 }
 
@@ -141,7 +145,9 @@ fn task_after_mark(chat: &Chat<'_>, unit: &Unit) -> Option<usize> {
         ("#action" | "#todo" | "#task", _) => Some(at + 1),
         ("action" | "todo" | "task" | "actions" | "todos", _) if gap(at + 1).starts_with(':') => Some(at + 1),
         ("action", "item" | "items" | "point") if gap(at + 2).starts_with(':') => Some(at + 2),
-        ("todo" | "action", "for" | "on") if (at + 3..unit.to.min(at + 5)).any(|at| gap(at).starts_with(':')) => Some(at + 2),
+        ("todo" | "action", "for" | "on") if (at + 3..unit.to.min(at + 5)).any(|at| gap(at).starts_with(':')) => {
+            Some(at + 2)
+        }
         _ => None,
     }
 }
@@ -150,17 +156,34 @@ fn task_after_mark(chat: &Chat<'_>, unit: &Unit) -> Option<usize> {
 fn marked(chat: &Chat<'_>, index: usize) -> Option<Action> {
     let unit = chat.units[index];
     let from = task_after_mark(chat, &unit)?;
-    let to = chat.units[index..chat.line_units[unit.line].1].iter().take_while(|next| next.from == unit.from || !chat.gap_before(unit.line, next.from, unit.from).contains('\n')).last().map_or(unit.to, |last| last.to);
+    let to = chat.units[index..chat.line_units[unit.line].1]
+        .iter()
+        .take_while(|next| next.from == unit.from || !chat.gap_before(unit.line, next.from, unit.from).contains('\n'))
+        .last()
+        .map_or(unit.to, |last| last.to);
     let telling = Telling { line: unit.line, from, to, speaker: chat.speaker[unit.line], addressee: None };
     let for_me = chat.text_of(from) == "me";
-    let body = rewrite::verbatim(chat, Telling { from: if for_me { from + 1 } else { from }, ..telling }, ITEM_WORDS_MAX + 10);
-    let text = if for_me { format!("{} to {body}", chat.name(chat.speaker[unit.line])) } else { rewrite::upper_first(&body) };
-    let owner = if for_me { Some(chat.speaker[unit.line]) } else { chat.mention_at(from, to).map(|(person, _)| person) };
+    let body =
+        rewrite::verbatim(chat, Telling { from: if for_me { from + 1 } else { from }, ..telling }, ITEM_WORDS_MAX + 10);
+    let text =
+        if for_me { format!("{} to {body}", chat.name(chat.speaker[unit.line])) } else { rewrite::upper_first(&body) };
+    let owner =
+        if for_me { Some(chat.speaker[unit.line]) } else { chat.mention_at(from, to).map(|(person, _)| person) };
     let text = match chat.mention_at(from, to) {
         Some(_) if !for_me => rewrite::finish(&body),
         _ => rewrite::finish(&text),
     };
-    Some(Action { line: unit.line, lines: vec![unit.line], text, owner, subject: chat.subject(from, to), score: MARK, is_marked: true, is_open: false, task: (from, to) })
+    Some(Action {
+        line: unit.line,
+        lines: vec![unit.line],
+        text,
+        owner,
+        subject: chat.subject(from, to),
+        score: MARK,
+        is_marked: true,
+        is_open: false,
+        task: (from, to),
+    })
 }
 
 /// Finds the tasks of one sentence: the heaviest promise or request, or what a named person shall do.
@@ -168,7 +191,8 @@ fn judge(chat: &Chat<'_>, rules: &Rules, unit: &Unit, found: &mut Vec<Action>) {
     let words = chat.words(unit.from, unit.to);
     let (opening, called) = chat.opening(unit);
     let mut best: Option<(Kind, f32, usize, usize)> = None;
-    for (kind, cues) in [(Kind::Promise, &rules.promises), (Kind::Request, &rules.requests), (Kind::Open, &rules.opens)] {
+    for (kind, cues) in [(Kind::Promise, &rules.promises), (Kind::Request, &rules.requests), (Kind::Open, &rules.opens)]
+    {
         cues.each(&words, opening - unit.from, &chat.lexicon, |cue| {
             let verb = after_adverbs(chat, unit.from + cue.end, unit.to);
             // Whoever promises may do it with a verb that no list knows.
@@ -183,7 +207,13 @@ fn judge(chat: &Chat<'_>, rules: &Rules, unit: &Unit, found: &mut Vec<Action>) {
         push(chat, unit, Kind::Assign, weight, verb, Some(owner), unit.from, found);
         return;
     }
-    if best.is_none() && called.is_some() && !unit.is_question && is_task_verb(chat, opening, unit.to) && chat.is(opening, class::VERB) && !chat.is(opening, class::STOP) {
+    if best.is_none()
+        && called.is_some()
+        && !unit.is_question
+        && is_task_verb(chat, opening, unit.to)
+        && chat.is(opening, class::VERB)
+        && !chat.is(opening, class::STOP)
+    {
         best = Some((Kind::Request, 2.3, opening, opening));
     }
     let Some((kind, weight, cue, verb)) = best else { return };
@@ -208,15 +238,21 @@ fn assignment(chat: &Chat<'_>, unit: &Unit, opening: usize) -> Option<(usize, f3
         }
         let before = if at > unit.from { chat.text_of(at - 1) } else { "" };
         let (weight, verb) = match chat.text_of(next) {
-            "will" | "to" | "can" | "should" | "must" | "shall" if chat.text_of(next) != "can" || !unit.is_question => (if matches!(chat.text_of(next), "can" | "should") { 2.2 } else { 2.7 }, next + 1),
+            "will" | "to" | "can" | "should" | "must" | "shall" if chat.text_of(next) != "can" || !unit.is_question => {
+                (if matches!(chat.text_of(next), "can" | "should") { 2.2 } else { 2.7 }, next + 1)
+            }
             "needs" | "has" | "is" if chat.text_of(next + 1) == "to" => (2.4, next + 2),
             "is" if chat.text_of(next + 1) == "going" => (2.4, next + 3),
             _ if matches!(before, "can" | "could" | "will" | "would" | "should") && at <= opening + 1 => (2.6, next),
             _ => continue,
         };
         let verb = after_adverbs(chat, verb, unit.to);
-        let is_reported = (unit.from..at).any(|at| chat.is(at, class::TELLING) || matches!(chat.text_of(at), "asked" | "when" | "thanks" | "thank"));
-        if is_task_verb(chat, verb, unit.to) && (chat.is(verb, class::VERB) || matches!(chat.text_of(next), "will" | "to")) && !is_reported {
+        let is_reported = (unit.from..at)
+            .any(|at| chat.is(at, class::TELLING) || matches!(chat.text_of(at), "asked" | "when" | "thanks" | "thank"));
+        if is_task_verb(chat, verb, unit.to)
+            && (chat.is(verb, class::VERB) || matches!(chat.text_of(next), "will" | "to"))
+            && !is_reported
+        {
             return Some((person, weight, verb));
         }
     }
@@ -224,10 +260,34 @@ fn assignment(chat: &Chat<'_>, unit: &Unit, opening: usize) -> Option<(usize, f3
 }
 
 fn after_adverbs(chat: &Chat<'_>, mut at: usize, to: usize) -> usize {
-    while at < to && matches!(chat.text_of(at), "also" | "just" | "then" | "definitely" | "probably" | "quickly" | "please" | "maybe" | "both" | "now" | "gladly" | "happily" | "try" | "personally" | "either") {
+    while at < to
+        && matches!(
+            chat.text_of(at),
+            "also"
+                | "just"
+                | "then"
+                | "definitely"
+                | "probably"
+                | "quickly"
+                | "please"
+                | "maybe"
+                | "both"
+                | "now"
+                | "gladly"
+                | "happily"
+                | "try"
+                | "personally"
+                | "either"
+        )
+    {
         at += 1;
     }
-    if at + 2 < to && matches!(chat.text_of(at), "try" | "go") && matches!(chat.text_of(at + 1), "to" | "and" | "ahead") { at + 2 } else { at }
+    if at + 2 < to && matches!(chat.text_of(at), "try" | "go") && matches!(chat.text_of(at + 1), "to" | "and" | "ahead")
+    {
+        at + 2
+    } else {
+        at
+    }
 }
 
 /// A verb that promises something that can be done and seen; "let you know" and "get back to you" are courtesy.
@@ -240,30 +300,68 @@ fn is_task_verb(chat: &Chat<'_>, at: usize, to: usize) -> bool {
         "take" => !matches!(next, "a" | "the" | "back" | "your" | "off" | "it") || matches!(next, "the" | "it"),
         "look" => matches!(next, "into" | "at" | "up" | "for" | "over"),
         "keep" => matches!(next, "track" | "notes" | "an" | "the"),
-        "get" => !matches!(next, "back" | "it" | "there" | "some" | "going" | "coffee" | "lunch" | "home" | "to" | "used" | "over" | "off"),
+        "get" => !matches!(
+            next,
+            "back" | "it" | "there" | "some" | "going" | "coffee" | "lunch" | "home" | "to" | "used" | "over" | "off"
+        ),
         "do" => !matches!(next, "my" | "anything" | "so" | "well" | "better" | "fine"),
         "make" => !matches!(next, "it" | "sense"),
         "give" => !matches!(next, "up" | "you" | "it" | "them"),
         "ask" => !matches!(next, "you" | "a" | "why"),
         "help" | "join" | "attend" | "meet" | "call" | "start" | "bring" | "put" | "use" | "work" => true,
         "speak" | "talk" => matches!(next, "to" | "with"),
-        "have" => matches!(next, "the" | "it") && at + 2 < to && (at + 2..to).any(|at| matches!(chat.text_of(at), "ready" | "done" | "finished" | "by")),
+        "have" => {
+            matches!(next, "the" | "it")
+                && at + 2 < to
+                && (at + 2..to).any(|at| matches!(chat.text_of(at), "ready" | "done" | "finished" | "by"))
+        }
         "confirm" | "let" => chat.text_of(at) == "confirm",
-        word => (chat.is(at, class::VERB) || !chat.is(at, class::STOP) && word.len() > 2) && !chat.is(at, class::IDLE | class::NUMBER | class::TIME | class::OPAQUE | class::NAME),
+        word => {
+            (chat.is(at, class::VERB) || !chat.is(at, class::STOP) && word.len() > 2)
+                && !chat.is(at, class::IDLE | class::NUMBER | class::TIME | class::OPAQUE | class::NAME)
+        }
     }
 }
 
 #[allow(clippy::too_many_arguments)]
-fn push(chat: &Chat<'_>, unit: &Unit, kind: Kind, weight: f32, verb: usize, owner: Option<usize>, cue: usize, found: &mut Vec<Action>) {
+fn push(
+    chat: &Chat<'_>,
+    unit: &Unit,
+    kind: Kind,
+    weight: f32,
+    verb: usize,
+    owner: Option<usize>,
+    cue: usize,
+    found: &mut Vec<Action>,
+) {
     let to = clause_end(chat, unit, verb);
     let speaker = chat.speaker[unit.line];
     let is_told = kind != Kind::Assign && (unit.from..cue.max(unit.from)).any(|at| chat.is(at, class::TELLING));
     let mut score = weight + circumstances(chat, unit, verb, to) - if is_told { 1.5 } else { 0.0 };
     let (mut subject, mut line, mut task, mut lines) = (chat.subject(verb, to), unit.line, (verb, to), vec![unit.line]);
     // "ping her", "call Bob": a person is object enough.
-    let has_person = (verb + 1..to).any(|at| matches!(chat.text_of(at), "her" | "him" | "them") || chat.is(at, class::NAME));
-    let has_object = has_person && matches!(chat.text_of(verb), "ping" | "call" | "ask" | "tell" | "email" | "message" | "phone" | "contact" | "remind" | "invite" | "notify" | "inform" | "write" | "thank");
-    let tail_subject = usize::from(has_object) + subject.iter().filter(|stem| **stem != chat.lexicon.word(chat.tokens[verb].word).stem).count();
+    let has_person =
+        (verb + 1..to).any(|at| matches!(chat.text_of(at), "her" | "him" | "them") || chat.is(at, class::NAME));
+    let has_object = has_person
+        && matches!(
+            chat.text_of(verb),
+            "ping"
+                | "call"
+                | "ask"
+                | "tell"
+                | "email"
+                | "message"
+                | "phone"
+                | "contact"
+                | "remind"
+                | "invite"
+                | "notify"
+                | "inform"
+                | "write"
+                | "thank"
+        );
+    let tail_subject = usize::from(has_object)
+        + subject.iter().filter(|stem| **stem != chat.lexicon.word(chat.tokens[verb].word).stem).count();
     if kind == Kind::Promise {
         if unit.is_question {
             score -= 1.5;
@@ -293,19 +391,67 @@ fn push(chat: &Chat<'_>, unit: &Unit, kind: Kind, weight: f32, verb: usize, owne
         score -= if kind == Kind::Request && owner.is_none() { 1.0 } else { 0.0 };
     }
     // What people fetch for themselves is no task unless somebody asked.
-    score -= if kind == Kind::Promise && matches!(chat.text_of(verb), "bring" | "grab" | "wear" | "drink") || kind == Kind::Promise && tail_subject < 2 && matches!(chat.text_of(verb), "check" | "look") { 0.8 } else { 0.0 };
+    score -= if kind == Kind::Promise && matches!(chat.text_of(verb), "bring" | "grab" | "wear" | "drink")
+        || kind == Kind::Promise && tail_subject < 2 && matches!(chat.text_of(verb), "check" | "look")
+    {
+        0.8
+    } else {
+        0.0
+    };
     let owner = if kind == Kind::Request && owner == Some(speaker) { None } else { owner };
     if score < 1.0 {
         return;
     }
-    let text = text(chat, line, task, owner, kind == Kind::Promise || kind == Kind::Assign, if kind == Kind::Promise { speaker } else { chat.speaker[line] });
-    found.push(Action { line, lines, text, owner, subject, score, is_marked: false, is_open: kind != Kind::Promise, task });
+    let text = text(
+        chat,
+        line,
+        task,
+        owner,
+        kind == Kind::Promise || kind == Kind::Assign,
+        if kind == Kind::Promise { speaker } else { chat.speaker[line] },
+    );
+    found.push(Action {
+        line,
+        lines,
+        text,
+        owner,
+        subject,
+        score,
+        is_marked: false,
+        is_open: kind != Kind::Promise,
+        task,
+    });
 }
 
 fn is_pronoun_task(chat: &Chat<'_>, verb: usize, to: usize) -> bool {
-    matches!(chat.text_of(verb), "take" | "do" | "handle" | "own" | "grab" | "pick" | "sort" | "manage" | "tackle" | "look" | "cover" | "fix" | "send" | "write" | "book" | "order" | "check" | "make" | "set" | "update" | "file")
-        && (verb + 1..to).all(|at| chat.is(at, class::STOP | class::TIME | class::VERB | class::NUMBER) || matches!(chat.text_of(at), "one" | "care" | "into"))
-        && (verb + 1..to).any(|at| matches!(chat.text_of(at), "it" | "that" | "this" | "one" | "those" | "these" | "them" | "care"))
+    matches!(
+        chat.text_of(verb),
+        "take"
+            | "do"
+            | "handle"
+            | "own"
+            | "grab"
+            | "pick"
+            | "sort"
+            | "manage"
+            | "tackle"
+            | "look"
+            | "cover"
+            | "fix"
+            | "send"
+            | "write"
+            | "book"
+            | "order"
+            | "check"
+            | "make"
+            | "set"
+            | "update"
+            | "file"
+    ) && (verb + 1..to).all(|at| {
+        chat.is(at, class::STOP | class::TIME | class::VERB | class::NUMBER)
+            || matches!(chat.text_of(at), "one" | "care" | "into")
+    }) && (verb + 1..to)
+        .any(|at| matches!(chat.text_of(at), "it" | "that" | "this" | "one" | "those" | "these" | "them" | "care"))
 }
 
 type Task = (usize, (usize, usize), Vec<u32>);
@@ -315,13 +461,19 @@ fn request_before(chat: &Chat<'_>, unit: &Unit, verb: usize, cue: usize, found: 
     if let Some(task) = need(chat, unit.from, cue.min(verb)) {
         return Some((unit.line, task, chat.subject(task.0, task.1)));
     }
-    if let Some(known) = found.iter().rev().find(|known| known.is_open && !known.is_marked && unit.line - known.line <= REQUEST_WITHIN && !known.subject.is_empty()) {
+    if let Some(known) = found.iter().rev().find(|known| {
+        known.is_open && !known.is_marked && unit.line - known.line <= REQUEST_WITHIN && !known.subject.is_empty()
+    }) {
         return Some((known.line, known.task, known.subject.clone()));
     }
-    (unit.line.saturating_sub(REQUEST_WITHIN)..=unit.line).rev().flat_map(|line| chat.units_of(line).iter().rev()).filter(|before| before.to <= unit.from && before.is_english).find_map(|before| {
-        let task = need(chat, before.from, before.to)?;
-        Some((before.line, task, chat.subject(task.0, task.1)))
-    })
+    (unit.line.saturating_sub(REQUEST_WITHIN)..=unit.line)
+        .rev()
+        .flat_map(|line| chat.units_of(line).iter().rev())
+        .filter(|before| before.to <= unit.from && before.is_english)
+        .find_map(|before| {
+            let task = need(chat, before.from, before.to)?;
+            Some((before.line, task, chat.subject(task.0, task.1)))
+        })
 }
 
 /// "we need a budget", "someone has to call them", "who informs the landlord?": the tokens of the thing needed.
@@ -329,14 +481,33 @@ fn need(chat: &Chat<'_>, from: usize, to: usize) -> Option<(usize, usize)> {
     let at = (from..to).find(|&at| match chat.text_of(at) {
         "who" | "need" | "needs" | "missing" => true,
         "has" | "have" => at + 1 < to && chat.text_of(at + 1) == "to",
-        "should" | "must" | "to" | "can" | "could" => at > from && matches!(chat.text_of(at - 1), "someone" | "somebody" | "anyone" | "anybody" | "who" | "one"),
+        "should" | "must" | "to" | "can" | "could" => {
+            at > from && matches!(chat.text_of(at - 1), "someone" | "somebody" | "anyone" | "anybody" | "who" | "one")
+        }
         _ => false,
     })?;
     if at > from && matches!(chat.text_of(at - 1), "i" | "you") {
         return None;
     }
     let mut start = at + 1;
-    while start < to && matches!(chat.text_of(start), "to" | "someone" | "somebody" | "anyone" | "also" | "still" | "is" | "be" | "can" | "could" | "will" | "would" | "wants" | "has") {
+    while start < to
+        && matches!(
+            chat.text_of(start),
+            "to" | "someone"
+                | "somebody"
+                | "anyone"
+                | "also"
+                | "still"
+                | "is"
+                | "be"
+                | "can"
+                | "could"
+                | "will"
+                | "would"
+                | "wants"
+                | "has"
+        )
+    {
         start += 1;
     }
     let mut end = to;
@@ -351,9 +522,38 @@ fn clause_end(chat: &Chat<'_>, unit: &Unit, verb: usize) -> usize {
     (verb + 2..unit.to)
         .find(|&at| {
             let gap = chat.gap_before(unit.line, at, unit.from);
-            let parts = gap.contains([',', ';', '–', '—', '(']) || gap.contains(" - ") || gap.contains(':') && gap.trim() != ":";
-            let is_new = matches!(chat.text_of(at), "i" | "i've" | "i'm" | "i'll" | "it's" | "that's" | "we" | "you" | "can" | "could" | "they" | "it" | "this" | "that" | "there" | "but" | "ok" | "lol" | "is" | "does" | "what" | "who" | "will" | "please" | "thanks" | "if" | "then")
-                || chat.mention_at(at, unit.to).is_some();
+            let parts = gap.contains([',', ';', '–', '—', '('])
+                || gap.contains(" - ")
+                || gap.contains(':') && gap.trim() != ":";
+            let is_new = matches!(
+                chat.text_of(at),
+                "i" | "i've"
+                    | "i'm"
+                    | "i'll"
+                    | "it's"
+                    | "that's"
+                    | "we"
+                    | "you"
+                    | "can"
+                    | "could"
+                    | "they"
+                    | "it"
+                    | "this"
+                    | "that"
+                    | "there"
+                    | "but"
+                    | "ok"
+                    | "lol"
+                    | "is"
+                    | "does"
+                    | "what"
+                    | "who"
+                    | "will"
+                    | "please"
+                    | "thanks"
+                    | "if"
+                    | "then"
+            ) || chat.mention_at(at, unit.to).is_some();
             parts && is_new
         })
         .unwrap_or(unit.to)
@@ -362,13 +562,15 @@ fn clause_end(chat: &Chat<'_>, unit: &Unit, verb: usize) -> usize {
 fn circumstances(chat: &Chat<'_>, unit: &Unit, verb: usize, to: usize) -> f32 {
     let speaker = chat.speaker[unit.line];
     let mut total = 0.0;
-    let is_due = (verb.min(to)..unit.to).any(|at| chat.is(at, class::TIME) || matches!(chat.text_of(at), "by" | "before"));
+    let is_due =
+        (verb.min(to)..unit.to).any(|at| chat.is(at, class::TIME) || matches!(chat.text_of(at), "by" | "before"));
     total += if is_due { 0.8 } else { 0.0 };
     let is_asked = (unit.line.saturating_sub(3)..unit.line).any(|line| {
         chat.speaker[line] != speaker && chat.units_of(line).iter().any(|before| asks_for_help(chat, before))
     });
     total += if is_asked { 0.4 } else { 0.0 };
-    let is_acked = (unit.line + 1..chat.lines.len().min(unit.line + 4)).any(|line| chat.speaker[line] != speaker && chat.reply(line) == Reply::Nod);
+    let is_acked = (unit.line + 1..chat.lines.len().min(unit.line + 4))
+        .any(|line| chat.speaker[line] != speaker && chat.reply(line) == Reply::Nod);
     total += if is_acked { 0.3 } else { 0.0 };
     for at in unit.from..unit.to {
         total -= match chat.text_of(at) {
@@ -385,7 +587,8 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, verb: usize, to: usize) -> f32 {
 fn asks_for_help(chat: &Chat<'_>, unit: &Unit) -> bool {
     (unit.from..unit.to.min(unit.from + 8)).any(|at| match chat.text_of(at) {
         "please" => true,
-        "can" | "could" | "would" | "who" | "will" | "someone" | "anyone" | "somebody" | "anybody" | "need" | "needs" | "volunteer" | "volunteers" => unit.is_question,
+        "can" | "could" | "would" | "who" | "will" | "someone" | "anyone" | "somebody" | "anybody" | "need"
+        | "needs" | "volunteer" | "volunteers" => unit.is_question,
         _ => false,
     })
 }
@@ -395,16 +598,43 @@ fn accepts(chat: &Chat<'_>, unit: &Unit, found: &mut [Action]) -> bool {
     let texts: Vec<&str> = (unit.from..unit.to.min(unit.from + 5)).map(|at| chat.text_of(at)).collect();
     let speaker = chat.speaker[unit.line];
     let opening = chat.opening(unit).0;
-    let claims = matches!(texts.as_slice(), ["on", "it", ..] | ["mine", ..] | ["i'll", "do" | "take" | "handle", "it" | "that" | "this", ..] | ["i", "can" | "will", ..] | ["will", "do", ..] | ["me"] | ["i", "volunteer", ..] | ["i'm", "on", "it", ..] | ["i", "got" | "have", "it" | "this", ..] | ["i've", "got", "it" | "this", ..])
-        || matches!((opening..unit.to.min(opening + 3)).map(|at| chat.text_of(at)).collect::<Vec<_>>().as_slice(), ["on", "it"] | ["i'll", "do" | "take" | "handle", "it" | "that" | "this"] | ["will", "do"] | ["i", "can"] | ["i", "will"] | ["i'm", "on", "it"]);
-    let nods = claims || chat.reply(unit.line) == Reply::Nod && chat.units_of(unit.line).first().is_some_and(|first| first.from == unit.from);
+    let claims = matches!(
+        texts.as_slice(),
+        ["on", "it", ..]
+            | ["mine", ..]
+            | ["i'll", "do" | "take" | "handle", "it" | "that" | "this", ..]
+            | ["i", "can" | "will", ..]
+            | ["will", "do", ..]
+            | ["me"]
+            | ["i", "volunteer", ..]
+            | ["i'm", "on", "it", ..]
+            | ["i", "got" | "have", "it" | "this", ..]
+            | ["i've", "got", "it" | "this", ..]
+    ) || matches!(
+        (opening..unit.to.min(opening + 3)).map(|at| chat.text_of(at)).collect::<Vec<_>>().as_slice(),
+        ["on", "it"]
+            | ["i'll", "do" | "take" | "handle", "it" | "that" | "this"]
+            | ["will", "do"]
+            | ["i", "can"]
+            | ["i", "will"]
+            | ["i'm", "on", "it"]
+    );
+    let nods = claims
+        || chat.reply(unit.line) == Reply::Nod
+            && chat.units_of(unit.line).first().is_some_and(|first| first.from == unit.from);
     if !nods || chat.subject(opening, unit.to).len() > 1 && !claims {
         return false;
     }
     let is_short = unit.to - opening <= 5;
     let Some(known) = found.iter_mut().rev().find(|known| {
         let distance = unit.line - known.line;
-        distance > 0 && distance <= if claims { REQUEST_WITHIN } else { ACCEPT_WITHIN } && known.is_open && !known.is_marked && chat.speaker[known.line] != speaker && known.owner.is_none_or(|owner| owner == speaker) && (known.owner.is_some() || claims)
+        distance > 0
+            && distance <= if claims { REQUEST_WITHIN } else { ACCEPT_WITHIN }
+            && known.is_open
+            && !known.is_marked
+            && chat.speaker[known.line] != speaker
+            && known.owner.is_none_or(|owner| owner == speaker)
+            && (known.owner.is_some() || claims)
     }) else {
         return false;
     };
@@ -417,15 +647,28 @@ fn accepts(chat: &Chat<'_>, unit: &Unit, found: &mut [Action]) -> bool {
 }
 
 /// "Bob will set up staging" for what is promised, "Bob to set up staging" for what is asked.
-fn text(chat: &Chat<'_>, line: usize, task: (usize, usize), owner: Option<usize>, is_promised: bool, speaker: usize) -> String {
+fn text(
+    chat: &Chat<'_>,
+    line: usize,
+    task: (usize, usize),
+    owner: Option<usize>,
+    is_promised: bool,
+    speaker: usize,
+) -> String {
     let mut task = task;
-    while task.1 > task.0 + 1 && matches!(chat.text_of(task.1 - 1), "please" | "then" | "lol" | "haha" | "though" | "right" | "ok" | "thanks" | "and") {
+    while task.1 > task.0 + 1
+        && matches!(
+            chat.text_of(task.1 - 1),
+            "please" | "then" | "lol" | "haha" | "though" | "right" | "ok" | "thanks" | "and"
+        )
+    {
         task.1 -= 1;
     }
     let telling = Telling { line, from: task.0, to: task.1, speaker, addressee: owner };
     let mut body = rewrite::third_person(chat, telling, ITEM_WORDS_MAX);
     // "Who informs them?" is answered by "will inform them".
-    let bare = chat.text_of(task.0).strip_suffix('s').filter(|bare| lists::BASE_VERB.split(' ').any(|verb| verb == *bare));
+    let bare =
+        chat.text_of(task.0).strip_suffix('s').filter(|bare| lists::BASE_VERB.split(' ').any(|verb| verb == *bare));
     if let Some(bare) = bare.filter(|bare| body.len() > bare.len() && !chat.is(task.0, class::VERB)) {
         body.replace_range(..=bare.len(), bare);
     } else if !is_task_verb(chat, task.0, task.1) || chat.is(task.0, class::STOP) && !chat.is(task.0, class::VERB) {
@@ -443,7 +686,12 @@ fn text(chat: &Chat<'_>, line: usize, task: (usize, usize), owner: Option<usize>
 fn merge(found: Vec<Action>) -> Vec<Action> {
     let mut kept: Vec<Action> = Vec::new();
     for action in found {
-        let twin = kept.iter_mut().find(|known| share_of_smaller(&known.subject, &action.subject) >= if known.is_marked && action.is_marked { 0.95 } else { 0.7 } && (known.owner == action.owner || known.owner.is_none() || action.owner.is_none()) && !(known.is_marked && action.is_marked && known.owner != action.owner));
+        let twin = kept.iter_mut().find(|known| {
+            share_of_smaller(&known.subject, &action.subject)
+                >= if known.is_marked && action.is_marked { 0.95 } else { 0.7 }
+                && (known.owner == action.owner || known.owner.is_none() || action.owner.is_none())
+                && !(known.is_marked && action.is_marked && known.owner != action.owner)
+        });
         match twin {
             Some(known) => {
                 if (action.score > known.score && !known.is_marked) || known.owner.is_none() && action.owner.is_some() {

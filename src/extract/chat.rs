@@ -161,7 +161,8 @@ impl<'a> Chat<'a> {
         let mut before = None;
         for at in from..to {
             let word = self.tokens[at].word;
-            let is_pictograph = self.lexicon.is(word, class::SCRIPT) && self.lexicon.text(word).chars().nth(1).is_none();
+            let is_pictograph =
+                self.lexicon.is(word, class::SCRIPT) && self.lexicon.text(word).chars().nth(1).is_none();
             if is_pictograph {
                 if let Some(before) = before {
                     let pair = self.lexicon.pair(before, word);
@@ -172,7 +173,14 @@ impl<'a> Chat<'a> {
             }
             before = is_pictograph.then_some(word);
         }
-        self.units.push(Unit { line, from, to, content: (start, self.content.len() as u32), is_question, is_english: true });
+        self.units.push(Unit {
+            line,
+            from,
+            to,
+            content: (start, self.content.len() as u32),
+            is_question,
+            is_english: true,
+        });
     }
 
     /// Marks the units in other languages. Short units follow their conversation.
@@ -182,7 +190,8 @@ impl<'a> Chat<'a> {
         self.is_english = total.0 * 8 >= total.2 && total.0 > total.1;
         for (unit, (english, foreign, words)) in self.units.iter_mut().zip(votes) {
             let is_plain = foreign == 0 && words < 6;
-            unit.is_english = if english == foreign || is_plain { self.is_english && foreign <= english } else { english > foreign };
+            unit.is_english =
+                if english == foreign || is_plain { self.is_english && foreign <= english } else { english > foreign };
         }
     }
 
@@ -195,7 +204,8 @@ impl<'a> Chat<'a> {
             }
             words += 1;
             english += usize::from(classes & class::ENGLISH != 0);
-            foreign += usize::from(classes & class::SCRIPT != 0) * 2 + usize::from(classes & class::FOREIGN != 0 && classes & class::ENGLISH == 0);
+            foreign += usize::from(classes & class::SCRIPT != 0) * 2
+                + usize::from(classes & class::FOREIGN != 0 && classes & class::ENGLISH == 0);
         }
         (english, foreign, words)
     }
@@ -218,7 +228,11 @@ impl<'a> Chat<'a> {
     /// Different content stems of some tokens, without names, ascending.
     pub fn subject(&self, from: usize, to: usize) -> Vec<u32> {
         let content = |token: &Token| self.lexicon.is_content(token.word) && !self.lexicon.is(token.word, class::NAME);
-        let mut stems: Vec<u32> = self.tokens[from..to].iter().filter(|token| content(token)).map(|token| self.lexicon.word(token.word).stem).collect();
+        let mut stems: Vec<u32> = self.tokens[from..to]
+            .iter()
+            .filter(|token| content(token))
+            .map(|token| self.lexicon.word(token.word).stem)
+            .collect();
         stems.sort_unstable();
         stems.dedup();
         stems
@@ -268,8 +282,23 @@ impl<'a> Chat<'a> {
                 }
                 break;
             }
-            let is_kept_no = matches!(self.text_of(at), "no" | "right" | "true" | "good" | "great" | "perfect" | "nice" | "cool" | "fine" | "thanks" | "also" | "then" | "again" | "sure" | "but")
-                && at + 1 < unit.to
+            let is_kept_no = matches!(
+                self.text_of(at),
+                "no" | "right"
+                    | "true"
+                    | "good"
+                    | "great"
+                    | "perfect"
+                    | "nice"
+                    | "cool"
+                    | "fine"
+                    | "thanks"
+                    | "also"
+                    | "then"
+                    | "again"
+                    | "sure"
+                    | "but"
+            ) && at + 1 < unit.to
                 && self.gap_before(unit.line, at + 1, unit.from).trim().is_empty()
                 && !matches!(self.text_of(at), "but" | "also" | "then" | "again" | "sure");
             if let Some(length) = self.filler_phrase(at, unit.to) {
@@ -290,7 +319,11 @@ impl<'a> Chat<'a> {
         match texts.as_slice() {
             ["by" | "on", "the", "way" | "note", ..] => Some(3),
             ["in", "that", "case", ..] => Some(3),
-            ["i", "mean" | "guess" | "think", _, _] | ["you", "know", _, _] | ["heads", "up", _, _] | ["of", "course", _, _] | ["sounds", "good", _, _] => Some(2),
+            ["i", "mean" | "guess" | "think", _, _]
+            | ["you", "know", _, _]
+            | ["heads", "up", _, _]
+            | ["of", "course", _, _]
+            | ["sounds", "good", _, _] => Some(2),
             ["just", "to", "clarify" | "confirm", _] => Some(3),
             _ => None,
         }
@@ -307,7 +340,14 @@ impl<'a> Chat<'a> {
         }
         let next = self.text_of(at + 1);
         let is_spaced = self.tokens[at + 1].start == self.tokens[at].end + 1;
-        is_spaced && (word == next && self.is(at, class::STOP) && !matches!(word, "that" | "had" | "no" | "really" | "very" | "so") || word.len() <= 2 && word.len() < next.len() && next.starts_with(word) && !self.is(at, class::STOP | class::NUMBER))
+        is_spaced
+            && (word == next
+                && self.is(at, class::STOP)
+                && !matches!(word, "that" | "had" | "no" | "really" | "very" | "so")
+                || word.len() <= 2
+                    && word.len() < next.len()
+                    && next.starts_with(word)
+                    && !self.is(at, class::STOP | class::NUMBER))
     }
 
     /// "Bob, can you" and "@bob please" call; "Bob can" tells.
@@ -316,7 +356,9 @@ impl<'a> Chat<'a> {
         let gap = self.gap_before(unit.line, next, unit.from);
         self.tokens[at].is_mention
             || gap.contains([',', ':', '-', '–', '—'])
-            || (matches!(self.text_of(next), "can" | "could" | "would" | "will" | "please" | "do" | "did" | "are") && next + 1 < unit.to && self.text_of(next + 1) == "you")
+            || (matches!(self.text_of(next), "can" | "could" | "would" | "will" | "please" | "do" | "did" | "are")
+                && next + 1 < unit.to
+                && self.text_of(next + 1) == "you")
             || self.text_of(next) == "please"
     }
 
@@ -361,13 +403,27 @@ impl<'a> Chat<'a> {
         let (head, length) = (unit.from, unit.to - unit.from);
         let texts: Vec<&str> = (head..unit.to.min(head + 3)).map(|at| self.text_of(at)).collect();
         match texts.as_slice() {
-            ["not", "sure" | "a" | "convinced" | "so" | "really", ..] | ["i", "disagree" | "object", ..] | ["i'm", "not", ..] => return Reply::Nay,
+            ["not", "sure" | "a" | "convinced" | "so" | "really", ..]
+            | ["i", "disagree" | "object", ..]
+            | ["i'm", "not", ..] => return Reply::Nay,
             ["no", "problem" | "worries" | "objection" | "objections" | "objections.", ..] => return Reply::Nod,
-            ["will", "do", ..] | ["on", "it", ..] | ["sounds" | "looks", "good" | "great" | "fine" | "like" | "perfect", ..] | ["works" | "same" | "fine", ..] => {
+            ["will", "do", ..]
+            | ["on", "it", ..]
+            | ["sounds" | "looks", "good" | "great" | "fine" | "like" | "perfect", ..]
+            | ["works" | "same" | "fine", ..] => {
                 return Reply::Nod;
             }
-            ["i", "agree", ..] | ["i'm", "fine" | "in" | "ok" | "happy", ..] | ["go", "for", "it"] | ["do", "it", ..] | ["let's", "do", "it" | "that"] | ["me", "too", ..] => return Reply::Nod,
-            ["doing", "it" | "that" | "so", ..] | ["happy" | "glad", "to", ..] | ["count", "me", "in"] | ["got", "it", ..] | ["of", "course", ..] => return Reply::Nod,
+            ["i", "agree", ..]
+            | ["i'm", "fine" | "in" | "ok" | "happy", ..]
+            | ["go", "for", "it"]
+            | ["do", "it", ..]
+            | ["let's", "do", "it" | "that"]
+            | ["me", "too", ..] => return Reply::Nod,
+            ["doing", "it" | "that" | "so", ..]
+            | ["happy" | "glad", "to", ..]
+            | ["count", "me", "in"]
+            | ["got", "it", ..]
+            | ["of", "course", ..] => return Reply::Nod,
             _ => {}
         }
         if self.is(head, class::NAY) && !self.tokens[head].is_quoted {

@@ -77,9 +77,14 @@ pub fn summary(chat: &Chat<'_>, judged: &Judged) -> Item {
     if let Some((sentence, lines)) = &opener {
         prose.say(sentence, lines.iter().copied());
     }
-    let told = |line: usize| decisions.iter().any(|decision| decision.line == line) || actions.iter().any(|action| action.lines.contains(&line));
+    let told = |line: usize| {
+        decisions.iter().any(|decision| decision.line == line)
+            || actions.iter().any(|action| action.lines.contains(&line))
+    };
     let room = usize::from(decisions.is_empty()) + usize::from(actions.is_empty());
-    for index in weigh::select(chat, &judged.weights, room, |index| !told(chat.units[index].line) && !chat.units[index].is_question) {
+    for index in weigh::select(chat, &judged.weights, room, |index| {
+        !told(chat.units[index].line) && !chat.units[index].is_question
+    }) {
         prose.say(&rewrite::tell(chat, &chat.units[index], SUMMARY_WORDS_MAX), [chat.units[index].line]);
     }
     tell_decisions(&mut prose, decisions.iter().take(SUMMARY_DECISIONS), "They");
@@ -89,7 +94,8 @@ pub fn summary(chat: &Chat<'_>, judged: &Judged) -> Item {
 
 /// The tasks that are surest, in their order.
 fn weightiest(actions: &[Action], count: usize) -> impl Iterator<Item = &Action> {
-    let mut chosen: Vec<&Action> = actions.iter().filter(|action| action.owner.is_some() || action.score > 5.0).collect();
+    let mut chosen: Vec<&Action> =
+        actions.iter().filter(|action| action.owner.is_some() || action.score > 5.0).collect();
     chosen.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.line.cmp(&b.line)));
     chosen.truncate(count);
     chosen.sort_by_key(|action| action.line);
@@ -167,7 +173,9 @@ fn lower_clause(text: &str) -> String {
     let mut letters = text.chars();
     let second = text.chars().nth(1);
     match letters.next() {
-        Some(first) if second.is_some_and(|second| second.is_lowercase() || second == ' ') => first.to_lowercase().chain(letters).collect(),
+        Some(first) if second.is_some_and(|second| second.is_lowercase() || second == ' ') => {
+            first.to_lowercase().chain(letters).collect()
+        }
         _ => text.to_string(),
     }
 }
@@ -236,7 +244,9 @@ fn phrases(chat: &Chat<'_>, weights: &Weights) -> Vec<(String, usize)> {
         for (from, to) in runs(chat, unit) {
             let stems: Vec<u32> = (from..to).map(|at| chat.lexicon.word(chat.tokens[at].word).stem).collect();
             let strongest = stems.iter().map(|&stem| weight(stem)).fold(0.0, f32::max);
-            let value = strongest + 0.5 * stems.iter().map(|&stem| weight(stem)).sum::<f32>() / (stems.len() as f32).sqrt() + 0.3 * weights.scores[index];
+            let value = strongest
+                + 0.5 * stems.iter().map(|&stem| weight(stem)).sum::<f32>() / (stems.len() as f32).sqrt()
+                + 0.3 * weights.scores[index];
             let start = chat.tokens[from].start as usize;
             let text = &chat.lines[unit.line].text[start..chat.tokens[to - 1].end as usize];
             best.push((value, text.to_string(), unit.line, stems));
@@ -248,7 +258,9 @@ fn phrases(chat: &Chat<'_>, weights: &Weights) -> Vec<(String, usize)> {
     }
     best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
     // What nobody came back to is no subject of the whole.
-    let Some((_, first, line, stems)) = best.into_iter().find(|(_, _, _, stems)| stems.iter().any(|&stem| weight(stem) > 0.5)) else {
+    let Some((_, first, line, stems)) =
+        best.into_iter().find(|(_, _, _, stems)| stems.iter().any(|&stem| weight(stem) > 0.5))
+    else {
         return Vec::new();
     };
     match companion(chat, weights, &weight, &stems) {
@@ -258,7 +270,12 @@ fn phrases(chat: &Chat<'_>, weights: &Weights) -> Vec<(String, usize)> {
 }
 
 /// The heaviest other phrase of a sentence that says all of `stems`: one message vouches for both.
-fn companion(chat: &Chat<'_>, weights: &Weights, weight: &dyn Fn(u32) -> f32, stems: &[u32]) -> Option<(String, usize)> {
+fn companion(
+    chat: &Chat<'_>,
+    weights: &Weights,
+    weight: &dyn Fn(u32) -> f32,
+    stems: &[u32],
+) -> Option<(String, usize)> {
     let mut best: Option<(f32, String, usize)> = None;
     for (index, unit) in chat.units.iter().enumerate() {
         let content = chat.content_of(unit);
@@ -267,7 +284,8 @@ fn companion(chat: &Chat<'_>, weights: &Weights, weight: &dyn Fn(u32) -> f32, st
         }
         for (from, to) in runs(chat, unit) {
             let others: Vec<u32> = (from..to).map(|at| chat.lexicon.word(chat.tokens[at].word).stem).collect();
-            let value = others.iter().map(|&stem| weight(stem)).sum::<f32>() / (others.len() as f32).sqrt() + 0.5 * weights.scores[index];
+            let value = others.iter().map(|&stem| weight(stem)).sum::<f32>() / (others.len() as f32).sqrt()
+                + 0.5 * weights.scores[index];
             if others.iter().all(|stem| !stems.contains(stem)) && best.as_ref().is_none_or(|known| value > known.0) {
                 let start = chat.tokens[from].start as usize;
                 let text = &chat.lines[unit.line].text[start..chat.tokens[to - 1].end as usize];
@@ -284,9 +302,13 @@ fn companion(chat: &Chat<'_>, weights: &Weights, weight: &dyn Fn(u32) -> f32, st
 fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
     let is_part = |at: usize| {
         let token = chat.tokens[at];
-        chat.lexicon.is_content(token.word) && !chat.lexicon.is(token.word, class::NAME | class::ACK | class::FILLER | class::TELLING | class::PAST) && !token.is_quoted
+        chat.lexicon.is_content(token.word)
+            && !chat.lexicon.is(token.word, class::NAME | class::ACK | class::FILLER | class::TELLING | class::PAST)
+            && !token.is_quoted
     };
-    let is_subject = |at: usize| !chat.is(at, class::TIME | class::NUMBER) && !(chat.text_of(at).ends_with("ing") || chat.is(at, class::VERB));
+    let is_subject = |at: usize| {
+        !chat.is(at, class::TIME | class::NUMBER) && !(chat.text_of(at).ends_with("ing") || chat.is(at, class::VERB))
+    };
     let mut runs = Vec::new();
     let mut from = unit.from;
     while from < unit.to {
@@ -298,12 +320,22 @@ fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
             from += 1;
         }
         let mut to = from + 1;
-        while to < unit.to && to - from < 3 && is_part(to) && matches!(chat.gap_before(unit.line, to, unit.from), " " | "-" | "/") {
+        while to < unit.to
+            && to - from < 3
+            && is_part(to)
+            && matches!(chat.gap_before(unit.line, to, unit.from), " " | "-" | "/")
+        {
             to += 1;
         }
         // "wifi holds" is wifi: a verb closes no phrase.
         let next = to;
-        while to > from && chat.text_of(to - 1).strip_suffix('s').is_some_and(|base| lists::BASE_VERB.split(' ').any(|verb| verb == base)) && !chat.text_of(to - 1).ends_with("ss") {
+        while to > from
+            && chat
+                .text_of(to - 1)
+                .strip_suffix('s')
+                .is_some_and(|base| lists::BASE_VERB.split(' ').any(|verb| verb == base))
+            && !chat.text_of(to - 1).ends_with("ss")
+        {
             to -= 1;
         }
         if (from..to).any(is_subject) {
@@ -322,8 +354,15 @@ pub fn bullets(chat: &Chat<'_>, judged: &Judged) -> Vec<Item> {
     let words_max = if lines > 60 { BULLET_WORDS_MAX } else { BULLET_WORDS_SHORT };
     let mut chosen = {
         // Decisions and tasks have lists of their own; the points tell what led to them.
-        let told: Vec<usize> = judged.decisions.iter().map(|decision| decision.line).chain(judged.actions.iter().map(|action| action.line)).collect();
-        weigh::select(chat, &judged.weights, count, |index| !decisions::is_mark(chat, &chat.units[index]) && !told.contains(&chat.units[index].line))
+        let told: Vec<usize> = judged
+            .decisions
+            .iter()
+            .map(|decision| decision.line)
+            .chain(judged.actions.iter().map(|action| action.line))
+            .collect();
+        weigh::select(chat, &judged.weights, count, |index| {
+            !decisions::is_mark(chat, &chat.units[index]) && !told.contains(&chat.units[index].line)
+        })
     };
     if lines >= LONG_LINES && chosen.len() < 5 {
         // Little was said: greetings and nods fill the list, each line once.
@@ -334,7 +373,10 @@ pub fn bullets(chat: &Chat<'_>, judged: &Judged) -> Vec<Item> {
         }
         chosen.sort_unstable();
     }
-    chosen.into_iter().map(|index| item(chat, rewrite::tell(chat, &chat.units[index], words_max), [chat.units[index].line])).collect()
+    chosen
+        .into_iter()
+        .map(|index| item(chat, rewrite::tell(chat, &chat.units[index], words_max), [chat.units[index].line]))
+        .collect()
 }
 
 /// What a reader missed, from the lines that `may_tell` allows; what names the reader comes first.
@@ -342,22 +384,39 @@ pub fn unread(chat: &Chat<'_>, judged: &Judged, reader: Option<usize>, may_tell:
     let mut prose = Prose::default();
     // Evidence that the reader has seen, or wrote, is no source for what was missed.
     let keep = |lines: &mut Vec<usize>| lines.retain(|&line| may_tell(line));
-    let mut decisions: Vec<Decision> = judged.decisions.iter().filter(|decision| may_tell(decision.line)).cloned().collect();
-    let mut actions: Vec<Action> = judged.actions.iter().filter(|action| may_tell(action.line) && action.owner.is_some()).cloned().collect();
+    let mut decisions: Vec<Decision> =
+        judged.decisions.iter().filter(|decision| may_tell(decision.line)).cloned().collect();
+    let mut actions: Vec<Action> =
+        judged.actions.iter().filter(|action| may_tell(action.line) && action.owner.is_some()).cloned().collect();
     decisions.iter_mut().for_each(|decision| keep(&mut decision.lines));
     actions.iter_mut().for_each(|action| keep(&mut action.lines));
-    let (mine, rest): (Vec<Action>, Vec<Action>) = actions.iter().cloned().partition(|action| reader.is_some() && action.owner == reader);
+    let (mine, rest): (Vec<Action>, Vec<Action>) =
+        actions.iter().cloned().partition(|action| reader.is_some() && action.owner == reader);
     tell_actions(&mut prose, mine.iter().take(UNREAD_ITEMS));
-    let questions: Vec<&Unit> = chat.units.iter().filter(|unit| unit.is_question && may_tell(unit.line) && reader.is_some() && chat.people.len() > 2 && chat.addressee(unit.line) == reader && !mine.iter().any(|action| action.lines.contains(&unit.line))).collect();
+    let questions: Vec<&Unit> = chat
+        .units
+        .iter()
+        .filter(|unit| {
+            unit.is_question
+                && may_tell(unit.line)
+                && reader.is_some()
+                && chat.people.len() > 2
+                && chat.addressee(unit.line) == reader
+                && !mine.iter().any(|action| action.lines.contains(&unit.line))
+        })
+        .collect();
     for unit in questions.iter().rev().take(1) {
         prose.say(&rewrite::tell(chat, unit, SUMMARY_WORDS_MAX), [unit.line]);
     }
     let late = decisions.len().saturating_sub(UNREAD_ITEMS);
     tell_decisions(&mut prose, decisions.iter().skip(late), "They");
     tell_actions(&mut prose, rest.iter().take(UNREAD_ITEMS));
-    let room = if decisions.is_empty() && actions.is_empty() { 2 } else { usize::from(decisions.len() + actions.len() < 2) };
+    let room =
+        if decisions.is_empty() && actions.is_empty() { 2 } else { usize::from(decisions.len() + actions.len() < 2) };
     let told = prose.lines.clone();
-    for index in weigh::select(chat, &judged.weights, room, |index| may_tell(chat.units[index].line) && !told.contains(&chat.units[index].line)) {
+    for index in weigh::select(chat, &judged.weights, room, |index| {
+        may_tell(chat.units[index].line) && !told.contains(&chat.units[index].line)
+    }) {
         prose.say(&rewrite::tell(chat, &chat.units[index], SUMMARY_WORDS_MAX), [chat.units[index].line]);
     }
     if prose.text.is_empty() {
@@ -367,7 +426,9 @@ pub fn unread(chat: &Chat<'_>, judged: &Judged, reader: Option<usize>, may_tell:
         };
         match chat.units_of(line).first() {
             Some(unit) => prose.say(&rewrite::quote(chat, unit, SUMMARY_WORDS_MAX), [line]),
-            None => prose.say(&rewrite::finish(&format!("{} wrote without words", chat.name(chat.speaker[line]))), [line]),
+            None => {
+                prose.say(&rewrite::finish(&format!("{} wrote without words", chat.name(chat.speaker[line]))), [line])
+            }
         }
     }
     prose.item(chat)

@@ -49,8 +49,11 @@ impl Cues {
             let optional: Vec<usize> = (0..parts.len()).filter(|&at| parts[at].ends_with('?')).collect();
             // Every choice of the optional words is a pattern of its own.
             for choice in 0..1usize << optional.len() {
-                let kept = |at: &usize| optional.iter().position(|option| option == at).is_none_or(|bit| choice >> bit & 1 == 1);
-                let elements = (0..parts.len()).filter(kept).map(|at| element(parts[at].trim_end_matches('?'), lexicon)).collect();
+                let kept = |at: &usize| {
+                    optional.iter().position(|option| option == at).is_none_or(|bit| choice >> bit & 1 == 1)
+                };
+                let elements =
+                    (0..parts.len()).filter(kept).map(|at| element(parts[at].trim_end_matches('?'), lexicon)).collect();
                 cues.add(Pattern { elements, weight, is_first, is_last });
             }
         }
@@ -93,7 +96,9 @@ impl Cues {
                 }
                 let end = at + pattern.elements.len();
                 let is_fit = end <= words.len() && (!pattern.is_last || end == words.len());
-                if is_fit && pattern.elements.iter().zip(&words[at..end]).all(|(element, &word)| element.fits(word, lexicon)) {
+                if is_fit
+                    && pattern.elements.iter().zip(&words[at..end]).all(|(element, &word)| element.fits(word, lexicon))
+                {
                     tell(Found { weight: pattern.weight, start: at, end });
                 }
             }
@@ -113,7 +118,13 @@ impl Element {
 
 /// A pattern with its contraction drawn together and written out.
 fn spellings(text: &str) -> impl Iterator<Item = String> {
-    const PAIRS: &[(&str, &str, &str)] = &[("<we'll>", "we'll", "we will"), ("<we're>", "we're", "we are"), ("<i'll>", "i'll", "i will"), ("<i'm>", "i'm", "i am"), ("<i'd>", "i'd", "i would")];
+    const PAIRS: &[(&str, &str, &str)] = &[
+        ("<we'll>", "we'll", "we will"),
+        ("<we're>", "we're", "we are"),
+        ("<i'll>", "i'll", "i will"),
+        ("<i'm>", "i'm", "i am"),
+        ("<i'd>", "i'd", "i would"),
+    ];
     let pair = PAIRS.iter().find(|(name, _, _)| text.contains(name));
     let short = pair.map_or(text.to_string(), |(name, short, _)| text.replace(name, short));
     std::iter::once(short).chain(pair.map(|(name, _, long)| text.replace(name, long)))

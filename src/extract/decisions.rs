@@ -22,15 +22,27 @@ const REVERSAL_WITHIN: usize = 30;
 const MARK: f32 = 5.5;
 
 const CUES: &[Cue] = &[
-    ("we|we've|team|group|everyone|everybody|they|all have? all? decided|agreed|settled|chosen|approved|concluded|voted", 3.5),
+    (
+        "we|we've|team|group|everyone|everybody|they|all have? all? decided|agreed|settled|chosen|approved|concluded|voted",
+        3.5,
+    ),
     ("we're|we all? agreed|settled|decided", 3.5),
     ("decided|agreed to|that|on|against", 3.2),
     ("let's just? go|stick|stay|settle with|on|for|to", 3.3),
-    ("let's just? use|keep|ship|do|postpone|skip|drop|move|push|switch|make|set|have|pick|choose|cut|revert|freeze|delay|leave|cancel|merge|target|aim|require|book|put|add|remove|call|default|limit|adopt|defer|bump|release|launch|deploy|split|rename|standardize|standardise|plan|meet|start|stop|hold|order|schedule|announce|avoid|archive|close|extend|reduce|raise|lower|cap|swap|replace|allow|ban|offer|hire|not", 3.2),
+    (
+        "let's just? use|keep|ship|do|postpone|skip|drop|move|push|switch|make|set|have|pick|choose|cut|revert|freeze|delay|leave|cancel|merge|target|aim|require|book|put|add|remove|call|default|limit|adopt|defer|bump|release|launch|deploy|split|rename|standardize|standardise|plan|meet|start|stop|hold|order|schedule|announce|avoid|archive|close|extend|reduce|raise|lower|cap|swap|replace|allow|ban|offer|hire|not",
+        3.2,
+    ),
     ("<we'll> go|stick|stay|settle with|on|for", 3.2),
-    ("<we'll> just? use|keep|ship|offer|adopt|postpone|skip|drop|move|push|switch|make|set|have|cut|freeze|delay|leave|cancel|target|require|add|remove|limit|defer|release|launch|deploy|split|hold|start|stop|support|allow|run|take|meet|do|not|only|stay|be", 2.9),
+    (
+        "<we'll> just? use|keep|ship|offer|adopt|postpone|skip|drop|move|push|switch|make|set|have|cut|freeze|delay|leave|cancel|target|require|add|remove|limit|defer|release|launch|deploy|split|hold|start|stop|support|allow|run|take|meet|do|not|only|stay|be",
+        2.9,
+    ),
     ("<we're> going with|for|to|ahead", 3.1),
-    ("<we're> moving|dropping|postponing|switching|using|keeping|cancelling|canceling|skipping|delaying|freezing|adopting|sticking|staying|doing|shipping|launching|releasing|pushing|not", 2.6),
+    (
+        "<we're> moving|dropping|postponing|switching|using|keeping|cancelling|canceling|skipping|delaying|freezing|adopting|sticking|staying|doing|shipping|launching|releasing|pushing|not",
+        2.6,
+    ),
     ("^ going|sticking with", 3.0),
     ("go with", 2.2),
     ("it's|that's|its|is|are settled|decided|approved|final|official|agreed|confirmed", 3.2),
@@ -44,7 +56,10 @@ const CUES: &[Cue] = &[
     ("scrap|forget|cancel|drop|kill|ditch that|this|it|the", 2.6),
     ("stays|remains at|on|in|as|the", 2.4),
     ("moves|moved to the? next?", 2.4),
-    ("is|are|gets|getting postponed|cancelled|canceled|dropped|delayed|pushed|moved|scrapped|approved|rejected|deferred|out", 2.2),
+    (
+        "is|are|gets|getting postponed|cancelled|canceled|dropped|delayed|pushed|moved|scrapped|approved|rejected|deferred|out",
+        2.2,
+    ),
     ("becomes", 2.5),
     ("^ no more", 2.6),
     ("^ no <any> until|before|today|on|after", 2.4),
@@ -148,7 +163,11 @@ pub struct Rules {
 
 impl Rules {
     pub fn new(lexicon: &mut Lexicon) -> Rules {
-        Rules { cues: Cues::new(CUES, lexicon), settles: Cues::new(SETTLES, lexicon), undoes: Cues::new(UNDOES, lexicon) }
+        Rules {
+            cues: Cues::new(CUES, lexicon),
+            settles: Cues::new(SETTLES, lexicon),
+            undoes: Cues::new(UNDOES, lexicon),
+        }
     }
 }
 
@@ -169,7 +188,8 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Vec<Decisio
             found.push(decision);
         }
     }
-    let is_formal = found.iter().any(|decision| decision.is_marked || (decision.is_vote && decision.score >= THRESHOLD_FORMAL));
+    let is_formal =
+        found.iter().any(|decision| decision.is_marked || (decision.is_vote && decision.score >= THRESHOLD_FORMAL));
     found.retain(|decision| match formality {
         // Who resolves formally has not yet resolved what was only proposed.
         Formality::Resolves => decision.is_marked || !decision.is_vote && decision.score >= THRESHOLD_FORMAL,
@@ -184,7 +204,13 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Vec<Decisio
         kept.retain(|decision| decision.score >= least);
         // Of equals the later ones are nearer to what holds now.
         let surplus = kept.len() - DECISIONS_MAX;
-        let weakest: Vec<usize> = kept.iter().enumerate().filter(|(_, decision)| decision.score == least).map(|(at, _)| at).take(surplus).collect();
+        let weakest: Vec<usize> = kept
+            .iter()
+            .enumerate()
+            .filter(|(_, decision)| decision.score == least)
+            .map(|(at, _)| at)
+            .take(surplus)
+            .collect();
         let mut at = 0;
         kept.retain(|_| {
             at += 1;
@@ -227,7 +253,8 @@ fn judge(chat: &Chat<'_>, rules: &Rules, index: usize, words: &[u32], opening: u
     }
     let subject = chat.subject(opening, unit.to);
     if subject.len() < 2
-        && let Some(found) = rules.settles.best(words, opening - unit.from, &chat.lexicon).filter(|found| found.weight > 2.0)
+        && let Some(found) =
+            rules.settles.best(words, opening - unit.from, &chat.lexicon).filter(|found| found.weight > 2.0)
     {
         return antecedent(chat, rules, &unit, found.weight);
     }
@@ -256,13 +283,26 @@ fn judge(chat: &Chat<'_>, rules: &Rules, index: usize, words: &[u32], opening: u
 
 /// "Drop it in the next minor" means nothing without what was asked: the question is told along.
 fn with_question(chat: &Chat<'_>, unit: &Unit, mut decision: Decision) -> Decision {
-    let has_pronoun = (unit.from..unit.to).any(|at| matches!(chat.text_of(at), "it" | "that" | "this" | "them" | "those"));
+    let has_pronoun =
+        (unit.from..unit.to).any(|at| matches!(chat.text_of(at), "it" | "that" | "this" | "them" | "those"));
     if decision.subject.len() > 3 || !(has_pronoun || decision.subject.len() < 2) {
         return decision;
     }
-    let before = (unit.line.saturating_sub(ANTECEDENT_WITHIN + 2)..unit.line).rev().flat_map(|line| chat.units_of(line).iter().rev());
-    let says_more = |asked: &Unit| chat.subject(asked.from, asked.to).iter().filter(|stem| !decision.subject.contains(stem)).count() > 0;
-    let questions: Vec<&Unit> = before.filter(|before| before.is_question && says_more(before) && before.is_english && !chat.is_bait[before.line] && before.to - before.from <= ITEM_WORDS_MAX).collect();
+    let before = (unit.line.saturating_sub(ANTECEDENT_WITHIN + 2)..unit.line)
+        .rev()
+        .flat_map(|line| chat.units_of(line).iter().rev());
+    let says_more = |asked: &Unit| {
+        chat.subject(asked.from, asked.to).iter().filter(|stem| !decision.subject.contains(stem)).count() > 0
+    };
+    let questions: Vec<&Unit> = before
+        .filter(|before| {
+            before.is_question
+                && says_more(before)
+                && before.is_english
+                && !chat.is_bait[before.line]
+                && before.to - before.from <= ITEM_WORDS_MAX
+        })
+        .collect();
     // Where threads cross, the question with the same word is meant, else the nearest.
     let shares = |asked: &&&Unit| overlap(&chat.subject(asked.from, asked.to), &decision.subject) > 0.0;
     let Some(asked) = questions.iter().find(shares).or(questions.first()) else {
@@ -273,8 +313,13 @@ fn with_question(chat: &Chat<'_>, unit: &Unit, mut decision: Decision) -> Decisi
     if subject.is_empty() || subject.iter().all(|stem| decision.subject.contains(stem)) {
         return decision;
     }
-    let telling = Telling { line: asked.line, from: opening, to: asked.to, speaker: chat.speaker[asked.line], addressee: None };
-    decision.text = rewrite::finish(&format!("{} (asked: {})", decision.text, rewrite::verbatim(chat, telling, QUESTION_WORDS_MAX)));
+    let telling =
+        Telling { line: asked.line, from: opening, to: asked.to, speaker: chat.speaker[asked.line], addressee: None };
+    decision.text = rewrite::finish(&format!(
+        "{} (asked: {})",
+        decision.text,
+        rewrite::verbatim(chat, telling, QUESTION_WORDS_MAX)
+    ));
     decision.subject.extend(subject);
     decision.subject.sort_unstable();
     decision.subject.dedup();
@@ -298,7 +343,9 @@ fn mark(chat: &Chat<'_>, unit: &Unit) -> Option<(usize, Mark)> {
     }
     let kind = match chat.text_of(at) {
         "#agreed" | "#decision" | "#resolved" | "#decided" => return Some((at + 1, Mark::Resolved)),
-        "resolved" | "resolution" | "agreed" | "decision" | "decided" | "accepted" | "approved" | "consensus" => Mark::Resolved,
+        "resolved" | "resolution" | "agreed" | "decision" | "decided" | "accepted" | "approved" | "consensus" => {
+            Mark::Resolved
+        }
         "proposal" | "proposed" | "motion" | "propose" => Mark::Proposed,
         _ => return None,
     };
@@ -386,7 +433,27 @@ fn antecedent(chat: &Chat<'_>, rules: &Rules, unit: &Unit, weight: f32) -> Optio
 
 /// Somebody reports, supposes or asks: no decision of this conversation.
 fn is_told(chat: &Chat<'_>, from: usize, cue: usize) -> bool {
-    (from..cue).any(|at| chat.is(at, class::TELLING) || matches!(chat.text_of(at), "would" | "could" | "why" | "what" | "when" | "where" | "how" | "who" | "until" | "after" | "before" | "once" | "at" | "even" | "though"))
+    (from..cue).any(|at| {
+        chat.is(at, class::TELLING)
+            || matches!(
+                chat.text_of(at),
+                "would"
+                    | "could"
+                    | "why"
+                    | "what"
+                    | "when"
+                    | "where"
+                    | "how"
+                    | "who"
+                    | "until"
+                    | "after"
+                    | "before"
+                    | "once"
+                    | "at"
+                    | "even"
+                    | "though"
+            )
+    })
 }
 
 fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) -> f32 {
@@ -404,16 +471,34 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
     }
     let mut total = 0.45 * nods.min(2) as f32 - 0.9 * f32::from(u8::from(nays > 0));
     let asked = (unit.line.saturating_sub(6)..=unit.line).flat_map(|line| chat.units_of(line)).any(|before| {
-        before.is_question && (before.from..before.to.min(before.from + 6)).any(|at| matches!(chat.text_of(at), "should" | "which" | "what" | "or" | "where" | "when" | "how"))
+        before.is_question
+            && (before.from..before.to.min(before.from + 6))
+                .any(|at| matches!(chat.text_of(at), "should" | "which" | "what" | "or" | "where" | "when" | "how"))
     });
     total += if asked { 0.4 } else { 0.0 };
     let tail = chat.text_of(unit.to - 1);
-    let asks_consent = matches!(tail, "objections" | "right" | "ok" | "okay" | "agreed" | "everyone" | "everybody" | "good" | "fine" | "deal" | "all" | "yes" | "then");
+    let asks_consent = matches!(
+        tail,
+        "objections"
+            | "right"
+            | "ok"
+            | "okay"
+            | "agreed"
+            | "everyone"
+            | "everybody"
+            | "good"
+            | "fine"
+            | "deal"
+            | "all"
+            | "yes"
+            | "then"
+    );
     if unit.is_question && !asks_consent {
         total -= 2.0;
     }
     // "Maybe next quarter, not now" puts off for certain.
-    let is_deferred = (unit.from + 1..unit.to).any(|at| matches!((chat.text_of(at - 1), chat.text_of(at)), ("next" | "another", _) | ("not", "now")));
+    let is_deferred = (unit.from + 1..unit.to)
+        .any(|at| matches!((chat.text_of(at - 1), chat.text_of(at)), ("next" | "another", _) | ("not", "now")));
     for at in unit.from..unit.to {
         total -= match chat.text_of(at) {
             "maybe" | "perhaps" if is_deferred => 0.0,
@@ -439,7 +524,19 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
         };
     }
     // "Let's see", "let's talk about it": nothing is settled by that.
-    let idle = (opening..unit.to - 1).any(|at| chat.text_of(at) == "let's" && (chat.is(at + 1, class::IDLE) && chat.text_of(at + 1) != "stick" && chat.text_of(at + 1) != "go" && chat.text_of(at + 1) != "keep" && chat.text_of(at + 1) != "stay" && chat.text_of(at + 1) != "stop" || matches!(chat.text_of(at + 1), "discuss" | "talk" | "look" | "begin" | "continue" | "take" | "get" | "call" | "try")));
+    let idle = (opening..unit.to - 1).any(|at| {
+        chat.text_of(at) == "let's"
+            && (chat.is(at + 1, class::IDLE)
+                && chat.text_of(at + 1) != "stick"
+                && chat.text_of(at + 1) != "go"
+                && chat.text_of(at + 1) != "keep"
+                && chat.text_of(at + 1) != "stay"
+                && chat.text_of(at + 1) != "stop"
+                || matches!(
+                    chat.text_of(at + 1),
+                    "discuss" | "talk" | "look" | "begin" | "continue" | "take" | "get" | "call" | "try"
+                ))
+    });
     if idle { total - 1.5 } else { total }
 }
 
@@ -448,20 +545,49 @@ fn clause(chat: &Chat<'_>, unit: &Unit, opening: usize, cue: usize) -> (usize, u
     let mut to = unit.to;
     for at in cue.max(opening) + 2..unit.to {
         let gap = chat.gap_before(unit.line, at, unit.from);
-        let begins_clause = matches!(chat.text_of(at), "i'll" | "i" | "i'm" | "can" | "could" | "objections" | "any" | "everyone" | "ok" | "right" | "agreed" | "what" | "thoughts" | "does" | "is" | "that" | "you" | "lol" | "haha")
-            || chat.mention_at(at, unit.to).is_some();
-        if gap.contains([',', ';', '-', '–', '—', '(', '?']) && gap.trim() != "" && begins_clause && at > opening + 2 {
+        let begins_clause = matches!(
+            chat.text_of(at),
+            "i'll"
+                | "i"
+                | "i'm"
+                | "can"
+                | "could"
+                | "objections"
+                | "any"
+                | "everyone"
+                | "ok"
+                | "right"
+                | "agreed"
+                | "what"
+                | "thoughts"
+                | "does"
+                | "is"
+                | "that"
+                | "you"
+                | "lol"
+                | "haha"
+        ) || chat.mention_at(at, unit.to).is_some();
+        if gap.contains([',', ';', '-', '–', '—', '(', '?']) && gap.trim() != "" && begins_clause && at > opening + 2
+        {
             to = at;
             break;
         }
     }
     // "I'm easy, let's meet at six": the clause begins with its cue.
-    let from = if cue > opening && chat.gap_before(unit.line, cue, unit.from).contains([',', ';', '–', '—']) && chat.text_of(cue) == "let's" { cue } else { opening };
+    let from = if cue > opening
+        && chat.gap_before(unit.line, cue, unit.from).contains([',', ';', '–', '—'])
+        && chat.text_of(cue) == "let's"
+    {
+        cue
+    } else {
+        opening
+    };
     (from, to)
 }
 
 fn build(chat: &Chat<'_>, unit: &Unit, from: usize, to: usize, score: f32, is_marked: bool) -> Decision {
-    let telling = Telling { line: unit.line, from, to, speaker: chat.speaker[unit.line], addressee: chat.addressee(unit.line) };
+    let telling =
+        Telling { line: unit.line, from, to, speaker: chat.speaker[unit.line], addressee: chat.addressee(unit.line) };
     let (telling, text) = if is_marked {
         (telling, rewrite::verbatim(chat, telling, ITEM_WORDS_MAX))
     } else {
@@ -469,7 +595,8 @@ fn build(chat: &Chat<'_>, unit: &Unit, from: usize, to: usize, score: f32, is_ma
         (telling, rewrite::third_person(chat, telling, ITEM_WORDS_MAX))
     };
     let first = telling.from;
-    let led = first > unit.from && matches!(chat.text_of(first - 1), "let's" | "we'll" | "we" | "to" | "will" | "just" | "should");
+    let led = first > unit.from
+        && matches!(chat.text_of(first - 1), "let's" | "we'll" | "we" | "to" | "will" | "just" | "should");
     let opening = if led && chat.is(first, class::VERB) {
         Opening::Verb
     } else if chat.is(first, class::STOP) {
@@ -517,8 +644,19 @@ fn phrase(chat: &Chat<'_>, telling: Telling) -> Telling {
         let tail = chat.text_of(to - 1);
         let two = chat.text_of(to - 2);
         to -= match (two, tail) {
-            ("any", "objections") | ("everyone" | "all" | "everybody", "ok" | "okay" | "good" | "agreed" | "happy" | "fine") | ("sound" | "sounds", "good") | ("it", "is") if to > from + 4 => 2,
-            (_, "then" | "right" | "ok" | "okay" | "objections" | "lol" | "haha" | "everyone" | "thoughts" | "agreed" | "please") => 1,
+            ("any", "objections")
+            | ("everyone" | "all" | "everybody", "ok" | "okay" | "good" | "agreed" | "happy" | "fine")
+            | ("sound" | "sounds", "good")
+            | ("it", "is")
+                if to > from + 4 =>
+            {
+                2
+            }
+            (
+                _,
+                "then" | "right" | "ok" | "okay" | "objections" | "lol" | "haha" | "everyone" | "thoughts" | "agreed"
+                | "please",
+            ) => 1,
             _ => break,
         };
         if two == "it" && tail == "is" {
@@ -556,9 +694,16 @@ pub fn formality(chat: &Chat<'_>) -> Formality {
 fn merge(found: Vec<Decision>) -> Vec<Decision> {
     let mut kept: Vec<Decision> = Vec::new();
     for decision in found {
-        let twin = kept.iter().rposition(|known| share_of_smaller(&known.subject, &decision.subject) >= if known.is_marked && decision.is_marked { 0.9 } else { 0.6 });
+        let twin = kept.iter().rposition(|known| {
+            share_of_smaller(&known.subject, &decision.subject)
+                >= if known.is_marked && decision.is_marked { 0.9 } else { 0.6 }
+        });
         match twin {
-            Some(at) if kept[at].score >= decision.score && !(decision.is_vote && kept[at].is_vote) && (kept[at].is_marked || kept[at].subject.len() >= decision.subject.len()) => {
+            Some(at)
+                if kept[at].score >= decision.score
+                    && !(decision.is_vote && kept[at].is_vote)
+                    && (kept[at].is_marked || kept[at].subject.len() >= decision.subject.len()) =>
+            {
                 add_lines(&mut kept[at].lines, &decision.lines);
             }
             // A proposal put again in other words replaces the first one.
@@ -595,7 +740,11 @@ fn supersede(_chat: &Chat<'_>, found: Vec<Decision>) -> Vec<Decision> {
         !decision.is_marked
             && found.iter().any(|other| {
                 let distance = other.line.abs_diff(decision.line);
-                distance > 0 && distance <= 6 && other.score >= decision.score + 0.8 && decision.score < 3.3 && overlap(&other.subject, &decision.subject) > 0.0
+                distance > 0
+                    && distance <= 6
+                    && other.score >= decision.score + 0.8
+                    && decision.score < 3.3
+                    && overlap(&other.subject, &decision.subject) > 0.0
             })
     };
     found.iter().filter(|decision| !is_outdone(decision)).cloned().collect()

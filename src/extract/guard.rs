@@ -5,12 +5,44 @@ use super::chat::Chat;
 /// Words of command over a reader's instructions, and what they are about.
 const COMMANDS: &[&str] = &["ignore", "disregard", "forget", "override", "bypass", "discard", "replace"];
 const OBJECTS: &[&str] = &[
-    "above", "previous", "prior", "earlier", "preceding", "instructions", "instruction", "prompt", "rules", "messages", "conversation", "chat", "context", "transcript", "system",
+    "above",
+    "previous",
+    "prior",
+    "earlier",
+    "preceding",
+    "instructions",
+    "instruction",
+    "prompt",
+    "rules",
+    "messages",
+    "conversation",
+    "chat",
+    "context",
+    "transcript",
+    "system",
 ];
 const MACHINES: &[&str] = &[
-    "summarizer", "summariser", "summary", "digest", "recap", "assistant", "ai", "llm", "model", "chatbot", "gpt", "bot", "key_decisions", "action_items", "bullet_points", "decisions",
+    "summarizer",
+    "summariser",
+    "summary",
+    "digest",
+    "recap",
+    "assistant",
+    "ai",
+    "llm",
+    "model",
+    "chatbot",
+    "gpt",
+    "bot",
+    "key_decisions",
+    "action_items",
+    "bullet_points",
+    "decisions",
 ];
-const ORDERS: &[&str] = &["must", "should", "say", "write", "state", "output", "print", "add", "include", "list", "report", "mention", "put", "set", "note", "respond", "record", "pretend"];
+const ORDERS: &[&str] = &[
+    "must", "should", "say", "write", "state", "output", "print", "add", "include", "list", "report", "mention", "put",
+    "set", "note", "respond", "record", "pretend",
+];
 /// How far apart a command and its object may stand.
 const COMMAND_WORDS: usize = 6;
 /// A forged transcript is looked for in the heads of this many lines of a message.
@@ -31,9 +63,40 @@ fn commands(words: &[&str]) -> bool {
         let near = &words[at + 1..words.len().min(at + 1 + COMMAND_WORDS)];
         COMMANDS.contains(word)
             && near.iter().any(|next| OBJECTS.contains(next))
-            && (near.iter().any(|next| matches!(*next, "all" | "above" | "previous" | "prior" | "earlier" | "preceding" | "instructions" | "prompt" | "system" | "everything" | "your")))
-    }) || words.windows(3).any(|three| matches!(three, ["you", "are", "now"] | ["as", "an", "ai"] | ["new", "instructions", _] | ["end", "of", "conversation" | "transcript" | "chat" | "messages"]))
-        || words.windows(2).any(|two| matches!(two, ["system", "prompt"] | ["new", "instructions"] | ["jailbreak", _] | ["your", "instructions"] | ["developer", "mode"]))
+            && (near.iter().any(|next| {
+                matches!(
+                    *next,
+                    "all"
+                        | "above"
+                        | "previous"
+                        | "prior"
+                        | "earlier"
+                        | "preceding"
+                        | "instructions"
+                        | "prompt"
+                        | "system"
+                        | "everything"
+                        | "your"
+                )
+            }))
+    }) || words.windows(3).any(|three| {
+        matches!(
+            three,
+            ["you", "are", "now"]
+                | ["as", "an", "ai"]
+                | ["new", "instructions", _]
+                | ["end", "of", "conversation" | "transcript" | "chat" | "messages"]
+        )
+    }) || words.windows(2).any(|two| {
+        matches!(
+            two,
+            ["system", "prompt"]
+                | ["new", "instructions"]
+                | ["jailbreak", _]
+                | ["your", "instructions"]
+                | ["developer", "mode"]
+        )
+    })
 }
 
 /// "Summarizer: list as decision", "the summary must say", "in your summary write".
@@ -44,10 +107,36 @@ fn addresses_machine(words: &[&str]) -> bool {
         }
         let near = &words[at + 1..words.len().min(at + 4)];
         let before = &words[at.saturating_sub(4)..at];
-        let is_called = at == 0 || matches!(before.last(), Some(&"dear" | &"hey" | &"attention" | &"note" | &"to" | &"the" | &"your" | &"this"));
-        let is_told = near.iter().any(|next| matches!(*next, "must" | "say" | "says" | "state" | "output" | "print" | "pretend" | "ignore" | "report" | "list" | "write" | "include" | "add" | "record"));
-        let is_target = before.iter().any(|order| ORDERS.contains(order)) && before.iter().any(|own| matches!(*own, "your" | "in" | "to" | "into" | "as"))
-            && matches!(*word, "summary" | "digest" | "recap" | "key_decisions" | "action_items" | "bullet_points" | "decisions")
+        let is_called = at == 0
+            || matches!(
+                before.last(),
+                Some(&"dear" | &"hey" | &"attention" | &"note" | &"to" | &"the" | &"your" | &"this")
+            );
+        let is_told = near.iter().any(|next| {
+            matches!(
+                *next,
+                "must"
+                    | "say"
+                    | "says"
+                    | "state"
+                    | "output"
+                    | "print"
+                    | "pretend"
+                    | "ignore"
+                    | "report"
+                    | "list"
+                    | "write"
+                    | "include"
+                    | "add"
+                    | "record"
+            )
+        });
+        let is_target = before.iter().any(|order| ORDERS.contains(order))
+            && before.iter().any(|own| matches!(*own, "your" | "in" | "to" | "into" | "as"))
+            && matches!(
+                *word,
+                "summary" | "digest" | "recap" | "key_decisions" | "action_items" | "bullet_points" | "decisions"
+            )
             && matches!(before.last(), Some(&"your" | &"the" | &"key" | &"in" | &"to" | &"into"))
             && before.contains(&"your");
         (is_called && is_told && *word != "bot" && *word != "decisions") || is_target
@@ -56,19 +145,51 @@ fn addresses_machine(words: &[&str]) -> bool {
 
 /// Delimiters of prompts, or another person's name before a colon at the head of a line.
 fn forges(chat: &Chat<'_>, text: &str) -> bool {
-    const MARKS: &[&str] = &["<|", "|>", "[INST]", "<<SYS", "</s>", "</messages", "</chat", "</conversation", "</transcript", "</data", "</user", "<system", "</system", "\"key_decisions\"", "\"role\":", "\"sender\":"];
+    const MARKS: &[&str] = &[
+        "<|",
+        "|>",
+        "[INST]",
+        "<<SYS",
+        "</s>",
+        "</messages",
+        "</chat",
+        "</conversation",
+        "</transcript",
+        "</data",
+        "</user",
+        "<system",
+        "</system",
+        "\"key_decisions\"",
+        "\"role\":",
+        "\"sender\":",
+    ];
     if text.len() > 2 && MARKS.iter().any(|mark| text.contains(mark)) {
         return true;
     }
     text.lines().take(FORGED_LINES_MAX).enumerate().any(|(row, line)| {
-        let head = line.trim_start_matches(['[', ']', '#', '*', '-', ' ', '<', '(', ')']).trim_start_matches(|sign: char| sign.is_ascii_digit() || matches!(sign, ']' | ')' | ' ' | ':' | '.'));
+        let head = line
+            .trim_start_matches(['[', ']', '#', '*', '-', ' ', '<', '(', ')'])
+            .trim_start_matches(|sign: char| sign.is_ascii_digit() || matches!(sign, ']' | ')' | ' ' | ':' | '.'));
         let Some((name, rest)) = head.split_once([':', '>']) else {
             return false;
         };
         let name = name.trim();
-        let is_role = matches!(name.to_ascii_lowercase().as_str(), "system" | "assistant" | "human" | "user" | "developer" | "summarizer" | "summary" | "instructions" | "instruction");
+        let is_role = matches!(
+            name.to_ascii_lowercase().as_str(),
+            "system"
+                | "assistant"
+                | "human"
+                | "user"
+                | "developer"
+                | "summarizer"
+                | "summary"
+                | "instructions"
+                | "instruction"
+        );
         // "Bob: can you …" calls Bob; a second line in his name, or one with a mark, is forged.
-        let is_person = name.len() <= 64 && chat.is_person(name) && (row > 0 || head.len() < line.len() || rest.trim_start().split(':').next().is_some_and(is_shout));
+        let is_person = name.len() <= 64
+            && chat.is_person(name)
+            && (row > 0 || head.len() < line.len() || rest.trim_start().split(':').next().is_some_and(is_shout));
         is_role || is_person
     })
 }

@@ -59,7 +59,8 @@ fn judge<'a>(lines: &'a [Line<'a>]) -> (Chat<'a>, Judged) {
     let action_rules = actions::Rules::new(&mut chat.lexicon);
     let formality = decisions::formality(&chat);
     let decisions = decisions::find(&chat, &decision_rules, formality);
-    let judged = Judged { weights: weigh::weigh(&chat), decisions, actions: actions::find(&chat, &action_rules, formality) };
+    let judged =
+        Judged { weights: weigh::weigh(&chat), decisions, actions: actions::find(&chat, &action_rules, formality) };
     (chat, judged)
 }
 
@@ -67,14 +68,26 @@ fn judge<'a>(lines: &'a [Line<'a>]) -> (Chat<'a>, Judged) {
 pub fn digest(lines: &[Line<'_>]) -> Digest {
     let (chat, judged) = judge(lines);
     let questions = questions::find(&chat, |line| {
-        judged.actions.iter().any(|action| action.lines.contains(&line)) || judged.decisions.iter().any(|decision| decision.lines.contains(&line))
+        judged.actions.iter().any(|action| action.lines.contains(&line))
+            || judged.decisions.iter().any(|decision| decision.lines.contains(&line))
     });
     Digest {
         summary: compose::summary(&chat, &judged),
         bullet_points: compose::bullets(&chat, &judged),
-        key_decisions: judged.decisions.iter().map(|decision| compose::item(&chat, decision.text.clone(), decision.lines.iter().copied())).collect(),
-        action_items: judged.actions.iter().map(|action| compose::item(&chat, action.text.clone(), action.lines.iter().copied())).collect(),
-        open_questions: questions.into_iter().map(|question| compose::item(&chat, question.text, [question.line])).collect(),
+        key_decisions: judged
+            .decisions
+            .iter()
+            .map(|decision| compose::item(&chat, decision.text.clone(), decision.lines.iter().copied()))
+            .collect(),
+        action_items: judged
+            .actions
+            .iter()
+            .map(|action| compose::item(&chat, action.text.clone(), action.lines.iter().copied()))
+            .collect(),
+        open_questions: questions
+            .into_iter()
+            .map(|question| compose::item(&chat, question.text, [question.line]))
+            .collect(),
     }
 }
 
@@ -95,11 +108,18 @@ pub fn rank(lines: &[Line<'_>], count: usize) -> Vec<u64> {
     /// What a message is worth more that a decision or a task rests on.
     const EVIDENCE: f32 = 1.5;
     let (chat, judged) = judge(lines);
-    let mut scores: Vec<(f32, usize)> = (0..lines.len()).map(|line| {
-        let (from, to) = chat.line_units[line];
-        (judged.weights.scores[from..to].iter().copied().fold(-1.0, f32::max), line)
-    }).collect();
-    for line in judged.decisions.iter().flat_map(|decision| &decision.lines).chain(judged.actions.iter().flat_map(|action| &action.lines)) {
+    let mut scores: Vec<(f32, usize)> = (0..lines.len())
+        .map(|line| {
+            let (from, to) = chat.line_units[line];
+            (judged.weights.scores[from..to].iter().copied().fold(-1.0, f32::max), line)
+        })
+        .collect();
+    for line in judged
+        .decisions
+        .iter()
+        .flat_map(|decision| &decision.lines)
+        .chain(judged.actions.iter().flat_map(|action| &action.lines))
+    {
         scores[*line].0 += EVIDENCE;
     }
     scores.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));

@@ -31,7 +31,14 @@ pub fn find(chat: &Chat<'_>, is_told: impl Fn(usize) -> bool) -> Vec<Question> {
     }
     found.retain(|(index, subject)| !is_answered(chat, &chat.units[*index], subject));
     let surplus = found.len().saturating_sub(QUESTIONS_MAX);
-    found.into_iter().skip(surplus).map(|(index, _)| Question { line: chat.units[index].line, text: rewrite::tell(chat, &chat.units[index], ITEM_WORDS_MAX) }).collect()
+    found
+        .into_iter()
+        .skip(surplus)
+        .map(|(index, _)| Question {
+            line: chat.units[index].line,
+            text: rewrite::tell(chat, &chat.units[index], ITEM_WORDS_MAX),
+        })
+        .collect()
 }
 
 /// A question to people, about something; not "right?", not a quoted one, not "how are you?".
@@ -48,7 +55,11 @@ fn is_real(chat: &Chat<'_>, unit: &Unit) -> bool {
 fn is_answered(chat: &Chat<'_>, unit: &Unit, subject: &[u32]) -> bool {
     let asker = chat.speaker[unit.line];
     // Asked and answered in one message.
-    if chat.units_of(unit.line).last().is_some_and(|last| last.from > unit.from && !last.is_question && chat.subject(last.from, last.to).len() >= 3) {
+    if chat
+        .units_of(unit.line)
+        .last()
+        .is_some_and(|last| last.from > unit.from && !last.is_question && chat.subject(last.from, last.to).len() >= 3)
+    {
         return true;
     }
     let mut others = 0;
@@ -61,14 +72,28 @@ fn is_answered(chat: &Chat<'_>, unit: &Unit, subject: &[u32]) -> bool {
             continue;
         }
         let words: Vec<&str> = (first.from..first.to.min(first.from + 4)).map(|at| chat.text_of(at)).collect();
-        let is_shrug = matches!(words.as_slice(), ["no", "idea" | "clue", ..] | ["good", "question", ..] | ["not", "sure", ..] | ["dunno", ..] | ["idk", ..] | ["i", "don't", "know", ..] | ["don't", "know", ..]);
+        let is_shrug = matches!(
+            words.as_slice(),
+            ["no", "idea" | "clue", ..]
+                | ["good", "question", ..]
+                | ["not", "sure", ..]
+                | ["dunno", ..]
+                | ["idk", ..]
+                | ["i", "don't", "know", ..]
+                | ["don't", "know", ..]
+        );
         if is_shrug {
             others += 1;
             continue;
         }
-        let shares = chat.units_of(line).iter().any(|reply| !reply.is_question && overlap(subject, &chat.subject(reply.from, reply.to)) > 0.0);
+        let shares = chat
+            .units_of(line)
+            .iter()
+            .any(|reply| !reply.is_question && overlap(subject, &chat.subject(reply.from, reply.to)) > 0.0);
         let is_direct = others == 0 && !first.is_question;
-        let names = chat.units_of(line).iter().any(|reply| (reply.from..reply.to).any(|at| chat.mention_at(at, reply.to).is_some_and(|(person, _)| person == asker)));
+        let names = chat.units_of(line).iter().any(|reply| {
+            (reply.from..reply.to).any(|at| chat.mention_at(at, reply.to).is_some_and(|(person, _)| person == asker))
+        });
         if shares || is_direct || names || (chat.reply(line) != Reply::Other && others < 3) {
             return true;
         }

@@ -10,7 +10,17 @@ pub const ITEM_CHARS_MAX: usize = 400;
 /// Words between a subject and its verb that are looked past: "I really think".
 const ADVERBS: &str = " really also just never always still usually actually probably already only definitely even often both sometimes currently kinda personally now ";
 /// Third-person verbs that "-s" does not make.
-const IRREGULAR: &[(&str, &str)] = &[("have", "has"), ("do", "does"), ("go", "goes"), ("be", "is"), ("am", "is"), ("don't", "doesn't"), ("haven't", "hasn't"), ("undo", "undoes"), ("redo", "redoes")];
+const IRREGULAR: &[(&str, &str)] = &[
+    ("have", "has"),
+    ("do", "does"),
+    ("go", "goes"),
+    ("be", "is"),
+    ("am", "is"),
+    ("don't", "doesn't"),
+    ("haven't", "hasn't"),
+    ("undo", "undoes"),
+    ("redo", "redoes"),
+];
 
 /// A sentence to tell: which tokens, of whom, to whom.
 #[derive(Clone, Copy)]
@@ -47,7 +57,11 @@ pub fn quote(chat: &Chat<'_>, unit: &Unit, words_max: usize) -> String {
     let body = verbatim(chat, telling, words_max);
     let name = chat.name(chat.speaker[unit.line]);
     let body = if unit.is_question && !body.ends_with('…') { format!("{body}?") } else { body };
-    finish(&if unit.is_english && !chat.is_bait[unit.line] { format!("{name}: {body}") } else { format!("{name}: \"{}\"", body.replace('"', "'")) })
+    finish(&if unit.is_english && !chat.is_bait[unit.line] {
+        format!("{name}: {body}")
+    } else {
+        format!("{name}: \"{}\"", body.replace('"', "'"))
+    })
 }
 
 fn statement(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
@@ -68,19 +82,36 @@ fn is_self(chat: &Chat<'_>, at: usize) -> bool {
 
 /// A bare verb in front and no subject: somebody is told to do something.
 fn is_order(chat: &Chat<'_>, telling: Telling) -> bool {
-    chat.text_of(telling.from) == "please" || (chat.is(telling.from, class::VERB) && !chat.is(telling.from, class::STOP | class::TIME))
+    chat.text_of(telling.from) == "please"
+        || (chat.is(telling.from, class::VERB) && !chat.is(telling.from, class::STOP | class::TIME))
 }
 
 fn question(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
     let name = chat.name(telling.speaker);
-    let (first, second) = (chat.text_of(telling.from), if telling.from + 1 < telling.to { chat.text_of(telling.from + 1) } else { "" });
+    let (first, second) =
+        (chat.text_of(telling.from), if telling.from + 1 < telling.to { chat.text_of(telling.from + 1) } else { "" });
     let body_from = telling.from + 2;
-    if matches!(first, "can" | "could" | "will" | "would") && second == "you" && body_from < telling.to && !chat.is(body_from, class::IDLE) && chat.is(body_from, class::VERB) {
+    if matches!(first, "can" | "could" | "will" | "would")
+        && second == "you"
+        && body_from < telling.to
+        && !chat.is(body_from, class::IDLE)
+        && chat.is(body_from, class::VERB)
+    {
         let whom = telling.addressee.map_or("someone", |person| chat.name(person));
-        return finish(&format!("{name} asks {whom} to {}", third_person(chat, Telling { from: body_from, ..telling }, words_max)));
+        return finish(&format!(
+            "{name} asks {whom} to {}",
+            third_person(chat, Telling { from: body_from, ..telling }, words_max)
+        ));
     }
-    if matches!(first, "can" | "could" | "should" | "shall") && second == "we" && body_from < telling.to && chat.is(body_from, class::VERB) {
-        return finish(&format!("{name} asks if they {first} {}", third_person(chat, Telling { from: body_from, ..telling }, words_max)));
+    if matches!(first, "can" | "could" | "should" | "shall")
+        && second == "we"
+        && body_from < telling.to
+        && chat.is(body_from, class::VERB)
+    {
+        return finish(&format!(
+            "{name} asks if they {first} {}",
+            third_person(chat, Telling { from: body_from, ..telling }, words_max)
+        ));
     }
     let mut text = finish(&format!("{name} asks: {}", verbatim(chat, telling, words_max)));
     if !text.ends_with('…') {
@@ -99,7 +130,12 @@ fn told(chat: &Chat<'_>, telling: Telling, words_max: usize, mut named: bool) ->
     let (to, is_cut) = cut(chat, telling, words_max);
     let name = chat.name(telling.speaker);
     // "They" means the speaker only where nobody could think of the group.
-    let has_group = (telling.from..to).any(|at| matches!(chat.text_of(at), "we" | "us" | "our" | "we're" | "we'll" | "we've" | "we'd" | "they" | "their" | "them"));
+    let has_group = (telling.from..to).any(|at| {
+        matches!(
+            chat.text_of(at),
+            "we" | "us" | "our" | "we're" | "we'll" | "we've" | "we'd" | "they" | "their" | "them"
+        )
+    });
     let mut out = signs_before(chat, telling).to_string();
     let mut wants_s = false;
     for at in telling.from..to {
@@ -120,13 +156,37 @@ fn told(chat: &Chat<'_>, telling: Telling, words_max: usize, mut named: bool) ->
             out.push_str(surface);
             continue;
         }
-        if std::mem::take(&mut wants_s) && (chat.is(at, class::VERB) || matches!(word, "am" | "don't" | "haven't" | "have" | "do" | "need" | "want" | "like" | "use" | "see" | "take" | "make" | "put" | "come" | "mean" | "thank")) {
+        if std::mem::take(&mut wants_s)
+            && (chat.is(at, class::VERB)
+                || matches!(
+                    word,
+                    "am" | "don't"
+                        | "haven't"
+                        | "have"
+                        | "do"
+                        | "need"
+                        | "want"
+                        | "like"
+                        | "use"
+                        | "see"
+                        | "take"
+                        | "make"
+                        | "put"
+                        | "come"
+                        | "mean"
+                        | "thank"
+                ))
+        {
             out.push_str(&with_s(word));
             continue;
         }
         let next = if at + 1 < to { chat.text_of(at + 1) } else { "" };
         let they = named && !has_group;
-        let is_inverted = at == telling.from || matches!(chat.text_of(at - 1), "what" | "how" | "why" | "where" | "when" | "who" | "so" | "nor" | "neither");
+        let is_inverted = at == telling.from
+            || matches!(
+                chat.text_of(at - 1),
+                "what" | "how" | "why" | "where" | "when" | "who" | "so" | "nor" | "neither"
+            );
         if next == "i" && is_inverted && !they && matches!(word, "am" | "do" | "have" | "don't" | "haven't") {
             out.push_str(&with_s(word));
             continue;
@@ -155,7 +215,13 @@ fn speaker_form(word: &str, next: &str, they: bool) -> Option<(&'static str, boo
         ("i'll", true) => ("they will", false),
         ("i've", false) => (" has", false),
         ("i've", true) => ("they have", false),
-        ("i'd", _) if next == "better" => if they { ("they had", false) } else { (" had", false) },
+        ("i'd", _) if next == "better" => {
+            if they {
+                ("they had", false)
+            } else {
+                (" had", false)
+            }
+        }
         ("i'd", false) => (" would", false),
         ("i'd", true) => ("they would", false),
         ("me", false) => ("", false),
@@ -235,7 +301,10 @@ fn signs_before<'a>(chat: &Chat<'a>, telling: Telling) -> &'a str {
     let token = chat.tokens[telling.from];
     let before = &chat.lines[telling.line].text[..token.start as usize];
     let is_mention = token.is_mention && chat.lexicon.is(token.word, class::NAME);
-    let bare = before.trim_end_matches(|sign| matches!(sign, '"' | '“' | '«' | '(' | '[' | '$' | '€' | '£' | '#' | '~' | '/' | '{' | '¿' | '¡' | '<') || sign == '@' && !is_mention);
+    let bare = before.trim_end_matches(|sign| {
+        matches!(sign, '"' | '“' | '«' | '(' | '[' | '$' | '€' | '£' | '#' | '~' | '/' | '{' | '¿' | '¡' | '<')
+            || sign == '@' && !is_mention
+    });
     &before[bare.len()..]
 }
 
@@ -259,7 +328,9 @@ fn cut(chat: &Chat<'_>, telling: Telling, words_max: usize) -> (usize, bool) {
         return (telling.to, false);
     }
     let hard = telling.from + words_max;
-    let soft = (telling.from + words_max / 2..=hard).rev().find(|&at| chat.gap_before(telling.line, at, telling.from).contains([',', ';', ':', '(', '–', '—']));
+    let soft = (telling.from + words_max / 2..=hard)
+        .rev()
+        .find(|&at| chat.gap_before(telling.line, at, telling.from).contains([',', ';', ':', '(', '–', '—']));
     (soft.unwrap_or(hard), true)
 }
 
@@ -276,7 +347,8 @@ fn push_gap(out: &mut String, gap: &str) {
 
 /// Control characters, and marks that turn the direction of what follows.
 fn is_hidden(sign: char) -> bool {
-    sign.is_control() || matches!(sign, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}' | '\u{2028}' | '\u{2029}')
+    sign.is_control()
+        || matches!(sign, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}' | '\u{2028}' | '\u{2029}')
 }
 
 /// One line, no sign too many at its end, not longer than `ITEM_CHARS_MAX`.
@@ -287,7 +359,12 @@ pub fn finish(text: &str) -> String {
         out.remove(at);
     }
     let out = out.replace(",,", ",");
-    let mut out = out.trim().trim_start_matches([',', ';']).trim_start().trim_end_matches(['.', ',', ';', ':', ' ', '-', '–', '(']).to_string();
+    let mut out = out
+        .trim()
+        .trim_start_matches([',', ';'])
+        .trim_start()
+        .trim_end_matches(['.', ',', ';', ':', ' ', '-', '–', '('])
+        .to_string();
     // A bracket or quotation mark without its partner was cut off.
     if out.matches('"').count() % 2 == 1 && !out.contains(": \"") {
         out = out.replace('"', "");
@@ -304,7 +381,9 @@ pub fn finish(text: &str) -> String {
 
 /// Lower case for a first letter that is a capital only because a sentence began.
 pub fn lower_first(chat: &Chat<'_>, at: usize, text: &str) -> String {
-    let is_plain = chat.is(at, class::STOP | class::VERB | class::FILLER) && !matches!(chat.text_of(at), "i" | "i'm" | "i'll" | "i've" | "i'd") && chat.mention_at(at, at + 1).is_none();
+    let is_plain = chat.is(at, class::STOP | class::VERB | class::FILLER)
+        && !matches!(chat.text_of(at), "i" | "i'm" | "i'll" | "i've" | "i'd")
+        && chat.mention_at(at, at + 1).is_none();
     let mut letters = text.chars();
     match letters.next() {
         Some(first) if is_plain => first.to_lowercase().chain(letters).collect(),

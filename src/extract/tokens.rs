@@ -63,7 +63,9 @@ fn chunk_end(text: &str, at: usize) -> usize {
 }
 
 fn is_link(text: &str) -> bool {
-    ["http://", "https://", "www."].iter().any(|head| text.get(..head.len()).is_some_and(|start| start.eq_ignore_ascii_case(head)))
+    ["http://", "https://", "www."]
+        .iter()
+        .any(|head| text.get(..head.len()).is_some_and(|start| start.eq_ignore_ascii_case(head)))
 }
 
 /// From a backtick to its partner, or only the backtick where there is none.
@@ -114,7 +116,10 @@ fn scan_ascii(text: &str, at: usize, end: usize, quote: &mut Quote, lexicon: &mu
             to += 1;
         }
         // The mouth of a smiley is no word.
-        let is_smiley = to - from == 1 && from > at && matches!(bytes[from - 1], b':' | b';' | b'=' | b'-') && matches!(byte, b'D' | b'P' | b'p' | b'o' | b'O' | b'x');
+        let is_smiley = to - from == 1
+            && from > at
+            && matches!(bytes[from - 1], b':' | b';' | b'=' | b'-')
+            && matches!(byte, b'D' | b'P' | b'p' | b'o' | b'O' | b'x');
         if !is_smiley {
             push(text, from, to, quote.is_open || quote.is_line, lexicon, out);
         }

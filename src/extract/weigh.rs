@@ -45,7 +45,8 @@ impl Frequencies {
             }
         }
         let count = chat.units.len().max(1) as f32;
-        let idf: Vec<f32> = units.iter().map(|&df| if df == 0 { 0.0 } else { (1.0 + count / df as f32).ln() }).collect();
+        let idf: Vec<f32> =
+            units.iter().map(|&df| if df == 0 { 0.0 } else { (1.0 + count / df as f32).ln() }).collect();
         // The mean of all unit vectors; its length is all that the cosine needs besides.
         let centroid: Vec<f32> = units.iter().zip(&idf).map(|(&df, idf)| df as f32 * idf / count).collect();
         let centroid_norm = centroid.iter().map(|value| value * value).sum::<f32>().sqrt().max(1e-6);
@@ -87,7 +88,10 @@ fn score(chat: &Chat<'_>, frequencies: &Frequencies, index: usize, unit: &Unit) 
     let length = (content.len().min(12) as f32) / 12.0;
     let mut total = 0.45 * length - 0.05 * length * length + 0.70 * frequencies.centrality(content);
     let recurring = content.iter().filter(|&&stem| frequencies.units[stem as usize] > 1).count() as f32;
-    let opened = content.iter().filter(|&&stem| frequencies.first[stem as usize] == index && frequencies.units[stem as usize] > 1).count();
+    let opened = content
+        .iter()
+        .filter(|&&stem| frequencies.first[stem as usize] == index && frequencies.units[stem as usize] > 1)
+        .count();
     total += 0.35 * opened.min(4) as f32 / 4.0 + 0.10 * recurring / content.len() as f32;
     total += words_score(chat, unit);
     if unit.is_question {
@@ -103,7 +107,8 @@ fn score(chat: &Chat<'_>, frequencies: &Frequencies, index: usize, unit: &Unit) 
         total -= 0.10;
     }
     let speaker = chat.speaker[unit.line];
-    let is_acked = (unit.line + 1..chat.lines.len().min(unit.line + 3)).any(|line| chat.speaker[line] != speaker && chat.reply(line) == Reply::Nod);
+    let is_acked = (unit.line + 1..chat.lines.len().min(unit.line + 3))
+        .any(|line| chat.speaker[line] != speaker && chat.reply(line) == Reply::Nod);
     if is_acked {
         total += 0.05;
     }
@@ -142,10 +147,13 @@ fn words_score(chat: &Chat<'_>, unit: &Unit) -> f32 {
             "we" | "our" | "us" | "we're" | "we've" => has(64, 0.20),
             "we'll" => has(64, 0.20) + has(32, 0.10),
             "let's" => has(64, 0.20) + has(128, 0.20),
-            "decide" | "decided" | "decision" | "agree" | "agreed" | "settled" | "choose" | "chose" | "propose" | "proposed" | "proposal" | "resolve" | "resolved" | "approved" => has(128, 0.20),
+            "decide" | "decided" | "decision" | "agree" | "agreed" | "settled" | "choose" | "chose" | "propose"
+            | "proposed" | "proposal" | "resolve" | "resolved" | "approved" => has(128, 0.20),
             "should" | "must" | "please" | "todo" => has(256, 0.15),
             "will" | "would" | "plan" => has(32, 0.10),
-            "want" | "need" | "like" | "love" | "hope" | "prefer" | "invite" | "recommend" | "suggest" | "think" => has(512, 0.10),
+            "want" | "need" | "like" | "love" | "hope" | "prefer" | "invite" | "recommend" | "suggest" | "think" => {
+                has(512, 0.10)
+            }
             "because" | "since" | "reason" => has(1024, -0.10),
             "not" | "no" | "never" | "don't" | "can't" | "won't" | "isn't" | "didn't" | "doesn't" => has(2048, -0.08),
             "hi" | "hello" | "hey" | "morning" | "thanks" | "bye" | "welcome" | "congrats" if at == unit.from => -0.15,
@@ -154,7 +162,9 @@ fn words_score(chat: &Chat<'_>, unit: &Unit) -> f32 {
     }
     let words = (unit.to - unit.from) as f32;
     // A dump of code or a bare link is hardly ever what mattered.
-    total + 0.5 * capitals.min(3) as f32 / 3.0 * if capitals as f32 > words * 0.6 { 0.4 } else { 1.0 } - 0.4 * nods as f32 / words - 0.3 * opaque as f32 / words
+    total + 0.5 * capitals.min(3) as f32 / 3.0 * if capitals as f32 > words * 0.6 { 0.4 } else { 1.0 }
+        - 0.4 * nods as f32 / words
+        - 0.3 * opaque as f32 / words
 }
 
 /// Cosine of two bags of stems, both sorted.
@@ -181,7 +191,10 @@ pub fn overlap(a: &[u32], b: &[u32]) -> f32 {
 ///
 /// Each round costs one look at every candidate; their largest overlap is kept up to date.
 pub fn select(chat: &Chat<'_>, weights: &Weights, count: usize, is_open: impl Fn(usize) -> bool) -> Vec<usize> {
-    let mut left: Vec<(usize, f32)> = (0..chat.units.len()).filter(|&index| weights.scores[index] >= 0.0 && is_open(index)).map(|index| (index, 0.0)).collect();
+    let mut left: Vec<(usize, f32)> = (0..chat.units.len())
+        .filter(|&index| weights.scores[index] >= 0.0 && is_open(index))
+        .map(|index| (index, 0.0))
+        .collect();
     // Only the heaviest can win: what is far below never catches up.
     let pool = (count * 40).max(400);
     if left.len() > pool {
@@ -198,10 +211,17 @@ pub fn select(chat: &Chat<'_>, weights: &Weights, count: usize, is_open: impl Fn
     while chosen.len() < count {
         let value = |place: usize| {
             let (index, overlap) = left[place];
-            let crowd = if chat.lines.len() >= 4 * SEGMENTS { SEGMENT_COST * taken_in[segment(index)] as f32 } else { 0.0 };
-            weights.scores[index] - OVERLAP_COST * overlap - SPEAKER_COST * taken_by[chat.speaker[chat.units[index].line]] as f32 - crowd
+            let crowd =
+                if chat.lines.len() >= 4 * SEGMENTS { SEGMENT_COST * taken_in[segment(index)] as f32 } else { 0.0 };
+            weights.scores[index]
+                - OVERLAP_COST * overlap
+                - SPEAKER_COST * taken_by[chat.speaker[chat.units[index].line]] as f32
+                - crowd
         };
-        let Some(best) = (0..left.len()).filter(|&place| !is_taken[place]).max_by(|&a, &b| value(a).total_cmp(&value(b)).then(b.cmp(&a))) else {
+        let Some(best) = (0..left.len())
+            .filter(|&place| !is_taken[place])
+            .max_by(|&a, &b| value(a).total_cmp(&value(b)).then(b.cmp(&a)))
+        else {
             break;
         };
         is_taken[best] = true;

@@ -18,7 +18,7 @@ use crate::summary::talk::Range;
 use crate::summary::trouble::Trouble;
 
 /// Most calls for one summary: the last one and the sealed chunks before it.
-const CALLS_MAX: usize = 12;
+const CALLS_MAX: usize = 24;
 /// How often a request that was too large is made smaller.
 const SHRINKS_MAX: usize = 3;
 /// Chunks are begun within this share of the time; the rest is for the last call.
