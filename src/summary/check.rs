@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use crate::extract::{Digest, Item, Line, content_words};
 use crate::message::Seq;
 use crate::message::llm::{Claim, Claims};
-use crate::summary::bait::is_bait;
+use crate::summary::bait::{is_bait, is_forged};
 use crate::summary::clean::clean;
 use crate::summary::counts::Counters;
 use crate::summary::support::{Support, has_name};
@@ -184,6 +184,11 @@ impl<'a> Check<'a> {
         self.ids.get(short.checked_sub(1)?).copied().filter(|id| self.place(*id).is_some())
     }
 
+    fn is_bait(&self, at: usize) -> bool {
+        let text = self.lines[at].text;
+        is_bait(text) || is_forged(text, &self.names)
+    }
+
     fn place(&self, id: Seq) -> Option<usize> {
         self.lines.binary_search_by_key(&id, |line| line.id).ok()
     }
@@ -217,7 +222,7 @@ impl<'a> Check<'a> {
     /// Holds a text against the messages that it names.
     fn held(&self, kind: Kind, text: &str, ids: &[Seq]) -> Result<Item, Fault> {
         let mut at: Vec<usize> = ids.iter().filter_map(|id| self.place(*id)).collect();
-        at.retain(|at| !is_bait(self.lines[*at].text));
+        at.retain(|at| !self.is_bait(*at));
         if at.is_empty() {
             return Err(if ids.is_empty() { Fault::Ids } else { Fault::Bait });
         }
@@ -251,7 +256,7 @@ impl<'a> Check<'a> {
         let mut at: Vec<usize> = own.sources.iter().map(|source| source.at).collect();
         for thin in own.sources.iter().filter(|source| source.is_thin()) {
             let near = thin.at.saturating_sub(NEIGHBOURS)..(thin.at + NEIGHBOURS + 1).min(self.lines.len());
-            at.extend(near.filter(|at| !is_bait(self.lines[*at].text)));
+            at.extend(near.filter(|at| !self.is_bait(*at)));
         }
         at.sort_unstable();
         at.dedup();

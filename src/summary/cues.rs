@@ -108,7 +108,7 @@ pub fn is_request(text: &str) -> bool {
 pub fn is_saying(text: &str) -> bool {
     let first = spaced(text);
     let first = first.split_whitespace().next().unwrap_or_default();
-    const VERBS: &str = "said|says|asked|asks|suggested|suggests|proposed|proposes|reported|reports|promised|promises|thinks|\
+    const VERBS: &str = "said|says|wrote|writes|quoted|quotes|cited|cites|posted|posts|asked|asks|suggested|suggests|proposed|proposes|reported|reports|promised|promises|thinks|\
          thought|wants|wanted|mentioned|mentions|confirmed|confirms|agreed|agrees|announced|announces|told|\
          tells|offered|offers|explained|explains|noted|notes|recommended|recommends|refused|refuses|\
          disagreed|disagrees|warned|warns|complained|complains|admitted|admits|claimed|claims|decided|\

@@ -1,17 +1,26 @@
 //! The embedded engine as the worker uses it: it always answers, also where a bug in it ends in a panic.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::extract::{self, Digest, Item, Line};
+use crate::summary::bait::{is_bait, is_forged};
 
 /// What a reader is told who has read everything.
 pub const CAUGHT_UP: &str = "You're all caught up!";
 /// Most names that the plain digest spells out.
 const NAMES_MAX: usize = 3;
 
+/// How often the engine is asked again because it believed a text that speaks to the summarizer.
+const ROUNDS_MAX: usize = 3;
+
 /// The digest of a conversation that is not empty.
 pub fn digest(lines: &[Line<'_>]) -> Digest {
-    let mut digest = guarded(|| extract::digest(lines)).unwrap_or_default();
+    let proof = |digest: &Digest| {
+        let lists = [&digest.key_decisions, &digest.action_items, &digest.open_questions];
+        lists.into_iter().flatten().flat_map(|item| item.ids.iter().copied()).collect()
+    };
+    let mut digest = unbaited(lines, extract::digest, proof).unwrap_or_default();
     for list in
         [&mut digest.bullet_points, &mut digest.key_decisions, &mut digest.action_items, &mut digest.open_questions]
     {
@@ -23,13 +32,45 @@ pub fn digest(lines: &[Line<'_>]) -> Digest {
     digest
 }
 
+/// Runs the engine until nothing that counts as `proof` is bait: lines that were believed lose their words.
+///
+/// `None` if it ends in a panic, or believes still more of them after [`ROUNDS_MAX`].
+fn unbaited<T>(lines: &[Line<'_>], work: impl Fn(&[Line<'_>]) -> T, proof: impl Fn(&T) -> HashSet<u64>) -> Option<T> {
+    let mut lines = lines.to_vec();
+    let mut names: Vec<String> = Vec::new();
+    for _ in 0..ROUNDS_MAX {
+        let found = guarded(|| work(&lines))?;
+        if names.is_empty() {
+            names = lines
+                .iter()
+                .map(|line| line.sender)
+                .collect::<HashSet<_>>()
+                .into_iter()
+                .map(str::to_lowercase)
+                .collect();
+        }
+        let proof: Vec<usize> =
+            proof(&found).iter().filter_map(|id| lines.binary_search_by_key(id, |line| line.id).ok()).collect();
+        let baits: Vec<usize> =
+            proof.into_iter().filter(|at| is_bait(lines[*at].text) || is_forged(lines[*at].text, &names)).collect();
+        if baits.is_empty() {
+            return Some(found);
+        }
+        for at in baits {
+            lines[at].text = "";
+        }
+    }
+    None
+}
+
 /// What `reader` missed after `after`; nothing missed has no sources.
 pub fn unread(lines: &[Line<'_>], reader: &str, after: u64) -> Item {
     let missed: Vec<Line<'_>> = lines.iter().filter(|line| is_missed(line, reader, after)).copied().collect();
     if missed.is_empty() {
         return Item { text: CAUGHT_UP.to_owned(), ids: Vec::new() };
     }
-    let mut item = guarded(|| extract::unread(lines, reader, after)).unwrap_or_default();
+    let proof = |item: &Item| item.ids.iter().copied().collect();
+    let mut item = unbaited(lines, |lines| extract::unread(lines, reader, after), proof).unwrap_or_default();
     // What was read, and what the reader said, is no news, whatever the engine thinks.
     item.ids.retain(|id| missed.binary_search_by_key(id, |line| line.id).is_ok());
     if is_sound(&item) { item } else { plain(&missed) }

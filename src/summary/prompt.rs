@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::extract::{Item, Line};
 use crate::message::Seq;
 use crate::message::llm::{self, Material};
-use crate::summary::bait::is_bait;
+use crate::summary::bait::{is_bait, is_forged};
 use crate::summary::budget::tokens;
 use crate::summary::embedded;
 use crate::summary::mask::masked;
@@ -94,6 +94,7 @@ pub fn prompt(
     reader: Option<&str>,
     room: u64,
 ) -> Prompt {
+    let folded: Vec<String> = participants.iter().map(|name| name.to_lowercase()).collect();
     let names_cost: u64 = participants.iter().map(|name| tokens(name) + 1).sum();
     // A hundred names would leave no room for what they say.
     let participants: Vec<&str> = if names_cost * 4 > room { Vec::new() } else { participants.to_vec() };
@@ -115,7 +116,7 @@ pub fn prompt(
         });
         wire_notes.push((note.kind, &**text, named.collect()));
     }
-    let texts: Vec<Cow<'_, str>> = lines.iter().map(|line| shown(line.text, chars_max)).collect();
+    let texts: Vec<Cow<'_, str>> = lines.iter().map(|line| shown(line.text, chars_max, &folded)).collect();
     let messages: Vec<(usize, &str, &str)> =
         lines.iter().zip(&texts).enumerate().map(|(at, (line, text))| (at + 1, line.sender, &**text)).collect();
     let user = llm::material(&Material { reader, participants, notes: wire_notes, messages });
@@ -123,8 +124,8 @@ pub fn prompt(
 }
 
 /// What the model sees of a text.
-fn shown(text: &str, chars_max: usize) -> Cow<'_, str> {
-    if is_bait(text) {
+fn shown<'a>(text: &'a str, chars_max: usize, names: &[String]) -> Cow<'a, str> {
+    if is_bait(text) || is_forged(text, names) {
         return Cow::Borrowed("[left out: a text that speaks to the summarizer]");
     }
     let end = clip_end(text, chars_max);

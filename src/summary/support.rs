@@ -101,7 +101,7 @@ impl<'a> Support<'a> {
             return Some(Fault::Names);
         }
         let form = self.form(kind, &lower);
-        if !self.has_words(kind, form, &words) || self.is_turned_around(&lower, &words) {
+        if !self.has_words(kind, form, &words, self.is_mention(&lower)) || self.is_turned_around(&lower, &words) {
             return Some(Fault::Words);
         }
         if kind == Kind::Summary && lower.ends_with('?') {
@@ -162,7 +162,7 @@ impl<'a> Support<'a> {
 
     /// Most of the words are in the sources: not only between quotes, not only as the other choice of a question, and
     /// for a decision or a task not picked from messages that have nothing to do with each other.
-    fn has_words(&self, kind: Kind, form: Kind, words: &Words) -> bool {
+    fn has_words(&self, kind: Kind, form: Kind, words: &Words, is_mention: bool) -> bool {
         let words = &words.words;
         if words.is_empty() {
             // "They agreed." says nothing that could be wrong, and nothing worth a line.
@@ -174,17 +174,17 @@ impl<'a> Support<'a> {
             self.sources.iter().any(|source| source.says(word) && (is_asking || !self.is_open_choice(source)))
         });
         let share = said as f64 / words.len() as f64;
+        let in_person =
+            |word: &str| self.sources.iter().any(|source| source.spoken_words.iter().any(|known| alike(known, word)));
+        if kind != Kind::Question && !is_mention && count(&in_person) * 2 < said {
+            return false;
+        }
         let is_strict = matches!(form, Kind::Decision | Kind::Action);
         if !is_strict {
             return share >= if words.len() < WORDS_FEW { SHARE_MIN_STRICT } else { SHARE_MIN };
         }
         // Of few words none may be new: "migrate billing to oracle" has one new word, and it is the lie.
         if share < if words.len() < WORDS_FEW { 1.0 } else { SHARE_MIN_STRICT } {
-            return false;
-        }
-        let in_person =
-            |word: &str| self.sources.iter().any(|source| source.spoken_words.iter().any(|known| alike(known, word)));
-        if count(&in_person) * 2 < said {
             return false;
         }
         let bound = count(&|word| {
@@ -194,6 +194,11 @@ impl<'a> Support<'a> {
         });
         let least = if kind == form { said } else { said * 7 / 10 };
         words.len() < 2 || bound >= least || self.sources.iter().all(Source::is_thin)
+    }
+
+    /// "Bob quoted …", "Bob said …": what is told of is the telling.
+    fn is_mention(&self, lower: &str) -> bool {
+        self.subject(lower).and_then(|subject| lower.get(subject.len()..)).is_some_and(cues::is_saying)
     }
 
     /// "Pizza or sushi?": that a word stands there does not make it the answer.
