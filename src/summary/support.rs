@@ -176,10 +176,11 @@ impl<'a> Support<'a> {
         let share = said as f64 / words.len() as f64;
         let in_person =
             |word: &str| self.sources.iter().any(|source| source.spoken_words.iter().any(|known| alike(known, word)));
-        if kind != Kind::Question && !is_mention && count(&in_person) * 2 < said {
+        let is_strict = matches!(form, Kind::Decision | Kind::Action);
+        let may_quote = kind == Kind::Question || (is_mention && !is_strict);
+        if !may_quote && count(&in_person) * 2 < said {
             return false;
         }
-        let is_strict = matches!(form, Kind::Decision | Kind::Action);
         if !is_strict {
             return share >= if words.len() < WORDS_FEW { SHARE_MIN_STRICT } else { SHARE_MIN };
         }
