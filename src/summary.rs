@@ -8,6 +8,7 @@ mod budget;
 mod cache;
 mod check;
 mod clean;
+mod closing;
 mod counts;
 mod cues;
 mod desk;
@@ -20,6 +21,7 @@ mod service;
 mod support;
 mod talk;
 mod trouble;
+mod wire;
 
 use std::fmt;
 use std::io;

@@ -329,6 +329,20 @@ fn a_store_that_cannot_be_read_is_a_failure_and_the_worker_lives_on() {
 }
 
 #[test]
+fn a_panic_fails_one_question_and_not_the_thread() {
+    let groq = Groq::start();
+    let room = release_talk();
+    for settings in [Settings::new(None, None, vec![]), settings(&groq)] {
+        let worker = Worker::start(settings, &room);
+        room.panic_next(1);
+        worker.handle.ask(worker.question()).unwrap();
+        assert!(matches!(worker.answer(), Answer::Failed { why, .. } if why.contains("bug")));
+        assert_sound(&worker.told(worker.question()), &room);
+        assert_eq!(worker.handle.counts().panics, 1);
+    }
+}
+
+#[test]
 fn without_a_model_the_notice_says_so_unless_nobody_wanted_one() {
     let room = release_talk();
     let worker = Worker::start(Settings::new(None, None, vec![]), &room);

@@ -4,7 +4,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
@@ -12,9 +12,13 @@ use ureq::http::{HeaderMap, Response, Uri};
 
 use crate::message::llm::{self, Format, Question};
 use crate::summary::Settings;
-use crate::summary::budget::{Ledger, Limits, duration, tokens};
+use crate::summary::budget::{Ledger, duration, tokens};
+use crate::summary::closing::Closing;
 use crate::summary::counts::Counters;
 use crate::summary::trouble::Trouble;
+use crate::summary::wire::{
+    BAD_ADDRESS, first_duration, is_context_exceeded, is_overwhelmed, limits, name, number_after, trouble_of,
+};
 
 /// Largest answer that is read.
 const RESPONSE_BYTES_MAX: u64 = 512 * 1024;
@@ -30,8 +34,6 @@ const TRIES_MAX: u32 = 8;
 const ANSWER_TIME_MIN: Duration = Duration::from_millis(50);
 /// A service that asks for a longer pause is asked again after this all the same.
 const REST_MAX: Duration = Duration::from_secs(600);
-
-const BAD_ADDRESS: Trouble = Trouble::Unreachable("its address is not valid");
 
 /// One question for the model.
 #[derive(Clone, Copy, Debug)]
@@ -399,135 +401,7 @@ impl Memory {
     }
 }
 
-fn is_overwhelmed(status: u16) -> bool {
-    matches!(status, 408 | 424 | 498 | 500 | 502 | 503 | 504 | 529)
-}
-
-fn is_context_exceeded(code: &str, said: &str) -> bool {
-    matches!(code, "context_length_exceeded" | "exceed_context_size_error" | "request_too_large")
-        || (said.contains("context") && ["length", "size", "window"].iter().any(|word| said.contains(word)))
-}
-
-/// `… limit 6000, requested 6294 …`
-fn number_after(said: &str, word: &str) -> Option<u64> {
-    let rest = said.rsplit(word).next()?.trim_start_matches([':', ' ']);
-    let digits: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == ',').filter(|c| *c != ',').collect();
-    digits.parse().ok()
-}
-
-fn first_duration(text: &str) -> Option<Duration> {
-    let word = text.split_whitespace().next()?;
-    duration(word.trim_end_matches(['.', ',']))
-}
-
-fn limits(headers: &HeaderMap) -> Limits {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
-    Limits { limit: number("x-ratelimit-limit-tokens"), remaining: number("x-ratelimit-remaining-tokens") }
-}
-
 fn jitter(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0u8) % 1000;
     pause + pause.mul_f64(random as f64 / 1000.0)
-}
-
-/// What the users know the service by.
-fn name(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // `http://user:password@host`: what stands before the host is nobody's business.
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let host = if host.starts_with('[') { host } else { host.split(':').next().unwrap_or_default() };
-    match host {
-        "api.groq.com" => "groq".to_owned(),
-        "" => "llm".to_owned(),
-        host => host.to_owned(),
-    }
-}
-
-fn trouble_of(error: &ureq::Error) -> Trouble {
-    use ureq::Error;
-    match error {
-        Error::Timeout(ureq::Timeout::Resolve) => Trouble::Unreachable("its name could not be looked up in time"),
-        Error::Timeout(ureq::Timeout::Connect) => Trouble::Unreachable("no connection in time"),
-        Error::Timeout(_) => Trouble::TooSlow,
-        Error::HostNotFound => Trouble::Unreachable("its name is not known"),
-        Error::Tls(_) | Error::Rustls(_) | Error::Pem(_) | Error::TlsRequired => {
-            Trouble::Unreachable("no secure connection")
-        }
-        Error::BodyExceedsLimit(_) | Error::LargeResponseHeader(..) => Trouble::Garbled("its answer was too long"),
-        Error::BadUri(_) => BAD_ADDRESS,
-        // The only header that can be bad is the one that holds the key.
-        Error::Http(_) => Trouble::KeyRefused,
-        Error::Protocol(_) => Trouble::Garbled("its answer was not HTTP"),
-        Error::Io(error) => trouble_of_io(error),
-        _ => Trouble::Unreachable("no connection"),
-    }
-}
-
-fn trouble_of_io(error: &io::Error) -> Trouble {
-    if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
-        return trouble_of(inner);
-    }
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => Trouble::Unreachable("connection refused"),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Trouble::TooSlow,
-        io::ErrorKind::InvalidData => Trouble::Unreachable("no secure connection"),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
-            Trouble::CutOff
-        }
-        io::ErrorKind::BrokenPipe => Trouble::CutOff,
-        // The standard library has no kind for a name that cannot be looked up, only this text.
-        _ if error.to_string().contains("lookup address") => Trouble::Unreachable("its name is not known"),
-        _ => Trouble::Unreachable("no connection"),
-    }
-}
-
-/// Wakes those who pause when the server closes.
-#[derive(Default)]
-struct Closing {
-    is_closing: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Closing {
-    fn pause(&self, pause: Duration) -> Result<(), Trouble> {
-        let guard = self.is_closing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (guard, _) = self
-            .changed
-            .wait_timeout_while(guard, pause, |is_closing| !*is_closing)
-            .unwrap_or_else(PoisonError::into_inner);
-        if *guard { Err(Trouble::Closing) } else { Ok(()) }
-    }
-
-    fn is_closing(&self) -> bool {
-        *self.is_closing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn close(&self) {
-        *self.is_closing.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_service_is_named_by_its_host_and_never_by_a_password() {
-        let check = |url, expect| assert_eq!(name(url), expect, "{url}");
-        check("https://api.groq.com/openai/v1", "groq");
-        check("http://localhost:11434/v1", "localhost");
-        check("http://me:secret@llm.example.org:8080/v1/", "llm.example.org");
-        check("http://[::1]:8080/v1", "[::1]:8080");
-        check("", "llm");
-    }
-
-    #[test]
-    fn numbers_and_waits_are_found_in_what_services_say() {
-        let said = "request too large on tokens per minute (tpm): limit 6000, requested 6294, please reduce";
-        assert_eq!((number_after(said, "limit"), number_after(said, "requested")), (Some(6000), Some(6294)));
-        assert_eq!(first_duration("4.77s. visit"), Some(Duration::from_millis(4770)));
-        assert!(is_context_exceeded("", "this model's maximum context length is 4096 tokens"));
-    }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub struct Room {
     posts: Arc<Mutex<Vec<Post>>>,
     marks: Arc<Mutex<HashMap<String, Seq>>>,
     is_broken: Arc<Mutex<bool>>,
+    panics: Arc<AtomicUsize>,
 }
 
 impl Room {
@@ -48,6 +50,11 @@ impl Room {
         self.marks.lock().unwrap().insert(reader.to_owned(), seq);
     }
 
+    /// So many of the next pages end in a panic, as a bug would.
+    pub fn panic_next(&self, count: usize) {
+        self.panics.store(count, Ordering::SeqCst);
+    }
+
     /// From now on the store cannot be read.
     pub fn break_down(&self) {
         *self.is_broken.lock().unwrap() = true;
@@ -56,6 +63,9 @@ impl Room {
 
 impl Posts for Room {
     fn page(&mut self, span: &Span) -> Result<Page, String> {
+        if self.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            panic!("a bug, for the test");
+        }
         if *self.is_broken.lock().unwrap() {
             return Err("disk I/O error".into());
         }
