@@ -2,11 +2,14 @@
 //! An owner is somebody named, spoken to, or who accepted; nobody is guessed.
 
 use super::chat::{Chat, Reply, Unit};
-use super::cues::{Cue, Cues};
-use super::decisions::{Formality, share_of_smaller};
-use super::lexicon::{Lexicon, class};
+use super::closing::Formality;
+use super::lexicon::class;
 use super::lists;
 use super::rewrite::{self, Telling};
+use super::settled::{TWINS_WITHIN, share_of_smaller};
+use super::tasks::{
+    Rules, after_adverbs, asks_for_help, clause_end, is_pronoun_task, is_task_verb, need, task_after_mark,
+};
 
 const THRESHOLD: f32 = 2.6;
 const THRESHOLD_FORMAL: f32 = 4.2;
@@ -30,45 +33,6 @@ enum Kind {
     Open,
 }
 
-/// What comes before the verb of something that the speaker will do.
-const PROMISES: &[Cue] = &[
-    ("i'll just|also|then|definitely|probably|go|try?", 3.0),
-    ("i will just|also|then|definitely|try?", 3.0),
-    ("<i'm> going|gonna to?", 2.9),
-    ("let me", 2.4),
-    ("i can", 2.4),
-    ("i could", 1.7),
-    ("<i'd> like|love|want to", 1.6),
-    ("happy|glad to", 2.4),
-    ("i volunteer to", 3.0),
-    ("i promise|intend|aim to", 2.6),
-    ("i still|also|just? need|have|plan|want|ought|got to", 1.8),
-    ("i should|must", 1.7),
-    ("^ will", 2.5),
-    ("^ gonna", 2.4),
-];
-
-/// What comes before the verb of something that the one spoken to shall do.
-const REQUESTS: &[Cue] = &[
-    ("can|could|will|would|might you please|also|then|maybe|just?", 2.6),
-    ("please also|just?", 2.4),
-    ("need|want you to", 2.6),
-    ("you|you'll will? also? need|have to", 2.4),
-    ("you|y'all should|must|will", 1.8),
-    ("remember|forget to", 1.6),
-];
-
-/// What comes before the verb of something that nobody has taken yet.
-const OPENS: &[Cue] = &[
-    ("can|could|will|would anyone|someone|anybody|somebody please?", 2.2),
-    ("who|anyone|anybody|someone|somebody can|could|will|wants|should|must|has|needs to?", 2.0),
-    ("who would|wants like|love? to", 2.0),
-    ("we|they need|have|ought to", 1.5),
-    ("we must", 1.5),
-    ("someone|somebody to", 1.8),
-    ("remind me|us to", 1.6),
-];
-
 /// A task on its way to be told.
 #[derive(Clone, Debug)]
 pub struct Action {
@@ -80,24 +44,10 @@ pub struct Action {
     pub score: f32,
     is_marked: bool,
     is_open: bool,
+    /// Told with "will" and not with "to".
+    is_promised: bool,
     /// The verb of a request and the end of its sentence, for the one who accepts it.
     task: (usize, usize),
-}
-
-pub struct Rules {
-    promises: Cues,
-    requests: Cues,
-    opens: Cues,
-}
-
-impl Rules {
-    pub fn new(lexicon: &mut Lexicon) -> Rules {
-        Rules {
-            promises: Cues::new(PROMISES, lexicon),
-            requests: Cues::new(REQUESTS, lexicon),
-            opens: Cues::new(OPENS, lexicon),
-        }
-    }
 }
 
 /// The tasks of a conversation in its order, at most `ACTIONS_MAX`.
@@ -118,38 +68,15 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Vec<Action>
     found.retain(|action| action.score >= threshold);
     let mut kept = merge(found);
     if kept.len() > ACTIONS_MAX {
-        let mut order: Vec<usize> = (0..kept.len()).collect();
-        order.sort_by(|&a, &b| kept[b].score.total_cmp(&kept[a].score).then(b.cmp(&a)));
-        let weak: Vec<usize> = order.split_off(ACTIONS_MAX);
-        let mut at = 0;
-        kept.retain(|_| {
-            at += 1;
-            !weak.contains(&(at - 1))
-        });
+        kept.sort_by(|a, b| b.score.total_cmp(&a.score).then(b.line.cmp(&a.line)));
+        kept.truncate(ACTIONS_MAX);
+        kept.sort_by_key(|action| action.line);
+    }
+    // Only what is kept is worth putting into words.
+    for action in kept.iter_mut().filter(|action| !action.is_marked) {
+        action.text = text(chat, action);
     }
     kept
-}
-
-pub fn is_marked(chat: &Chat<'_>, unit: &Unit) -> bool {
-    task_after_mark(chat, unit).is_some()
-}
-
-/// Where the text begins after "ACTION:", "TODO:", "#action".
-fn task_after_mark(chat: &Chat<'_>, unit: &Unit) -> Option<usize> {
-    let at = unit.from;
-    if at + 2 >= unit.to || chat.tokens[at].is_quoted {
-        return None;
-    }
-    let gap = |at: usize| chat.gap_before(unit.line, at, unit.from).trim_start();
-    match (chat.text_of(at), chat.text_of(at + 1)) {
-        ("#action" | "#todo" | "#task", _) => Some(at + 1),
-        ("action" | "todo" | "task" | "actions" | "todos", _) if gap(at + 1).starts_with(':') => Some(at + 1),
-        ("action", "item" | "items" | "point") if gap(at + 2).starts_with(':') => Some(at + 2),
-        ("todo" | "action", "for" | "on") if (at + 3..unit.to.min(at + 5)).any(|at| gap(at).starts_with(':')) => {
-            Some(at + 2)
-        }
-        _ => None,
-    }
 }
 
 /// "ACTION: Ann to send the file", "TODO for me: …", "#action …".
@@ -182,6 +109,7 @@ fn marked(chat: &Chat<'_>, index: usize) -> Option<Action> {
         score: MARK,
         is_marked: true,
         is_open: false,
+        is_promised: false,
         task: (from, to),
     })
 }
@@ -259,70 +187,6 @@ fn assignment(chat: &Chat<'_>, unit: &Unit, opening: usize) -> Option<(usize, f3
     None
 }
 
-fn after_adverbs(chat: &Chat<'_>, mut at: usize, to: usize) -> usize {
-    while at < to
-        && matches!(
-            chat.text_of(at),
-            "also"
-                | "just"
-                | "then"
-                | "definitely"
-                | "probably"
-                | "quickly"
-                | "please"
-                | "maybe"
-                | "both"
-                | "now"
-                | "gladly"
-                | "happily"
-                | "try"
-                | "personally"
-                | "either"
-        )
-    {
-        at += 1;
-    }
-    if at + 2 < to && matches!(chat.text_of(at), "try" | "go") && matches!(chat.text_of(at + 1), "to" | "and" | "ahead")
-    {
-        at + 2
-    } else {
-        at
-    }
-}
-
-/// A verb that promises something that can be done and seen; "let you know" and "get back to you" are courtesy.
-fn is_task_verb(chat: &Chat<'_>, at: usize, to: usize) -> bool {
-    if at >= to || chat.tokens[at].is_quoted {
-        return false;
-    }
-    let next = if at + 1 < to { chat.text_of(at + 1) } else { "" };
-    match chat.text_of(at) {
-        "take" => !matches!(next, "a" | "the" | "back" | "your" | "off" | "it") || matches!(next, "the" | "it"),
-        "look" => matches!(next, "into" | "at" | "up" | "for" | "over"),
-        "keep" => matches!(next, "track" | "notes" | "an" | "the"),
-        "get" => !matches!(
-            next,
-            "back" | "it" | "there" | "some" | "going" | "coffee" | "lunch" | "home" | "to" | "used" | "over" | "off"
-        ),
-        "do" => !matches!(next, "my" | "anything" | "so" | "well" | "better" | "fine"),
-        "make" => !matches!(next, "it" | "sense"),
-        "give" => !matches!(next, "up" | "you" | "it" | "them"),
-        "ask" => !matches!(next, "you" | "a" | "why"),
-        "help" | "join" | "attend" | "meet" | "call" | "start" | "bring" | "put" | "use" | "work" => true,
-        "speak" | "talk" => matches!(next, "to" | "with"),
-        "have" => {
-            matches!(next, "the" | "it")
-                && at + 2 < to
-                && (at + 2..to).any(|at| matches!(chat.text_of(at), "ready" | "done" | "finished" | "by"))
-        }
-        "confirm" | "let" => chat.text_of(at) == "confirm",
-        word => {
-            (chat.is(at, class::VERB) || !chat.is(at, class::STOP) && word.len() > 2)
-                && !chat.is(at, class::IDLE | class::NUMBER | class::TIME | class::OPAQUE | class::NAME)
-        }
-    }
-}
-
 #[allow(clippy::too_many_arguments)]
 fn push(
     chat: &Chat<'_>,
@@ -373,7 +237,11 @@ fn push(
                 lines = vec![line, unit.line];
                 lines.sort_unstable();
                 lines.dedup();
-                found.retain(|known| known.line != line || known.task != task);
+                let asked =
+                    found.iter().rev().take(TWINS_WITHIN).position(|known| known.line == line && known.task == task);
+                if let Some(back) = asked {
+                    found.remove(found.len() - 1 - back);
+                }
                 score = 3.6;
             } else {
                 score -= 1.2;
@@ -402,56 +270,18 @@ fn push(
     if score < 1.0 {
         return;
     }
-    let text = text(
-        chat,
-        line,
-        task,
-        owner,
-        kind == Kind::Promise || kind == Kind::Assign,
-        if kind == Kind::Promise { speaker } else { chat.speaker[line] },
-    );
     found.push(Action {
         line,
         lines,
-        text,
+        text: String::new(),
         owner,
         subject,
         score,
         is_marked: false,
         is_open: kind != Kind::Promise,
+        is_promised: matches!(kind, Kind::Promise | Kind::Assign),
         task,
     });
-}
-
-fn is_pronoun_task(chat: &Chat<'_>, verb: usize, to: usize) -> bool {
-    matches!(
-        chat.text_of(verb),
-        "take"
-            | "do"
-            | "handle"
-            | "own"
-            | "grab"
-            | "pick"
-            | "sort"
-            | "manage"
-            | "tackle"
-            | "look"
-            | "cover"
-            | "fix"
-            | "send"
-            | "write"
-            | "book"
-            | "order"
-            | "check"
-            | "make"
-            | "set"
-            | "update"
-            | "file"
-    ) && (verb + 1..to).all(|at| {
-        chat.is(at, class::STOP | class::TIME | class::VERB | class::NUMBER)
-            || matches!(chat.text_of(at), "one" | "care" | "into")
-    }) && (verb + 1..to)
-        .any(|at| matches!(chat.text_of(at), "it" | "that" | "this" | "one" | "those" | "these" | "them" | "care"))
 }
 
 type Task = (usize, (usize, usize), Vec<u32>);
@@ -461,8 +291,11 @@ fn request_before(chat: &Chat<'_>, unit: &Unit, verb: usize, cue: usize, found: 
     if let Some(task) = need(chat, unit.from, cue.min(verb)) {
         return Some((unit.line, task, chat.subject(task.0, task.1)));
     }
-    if let Some(known) = found.iter().rev().find(|known| {
-        known.is_open && !known.is_marked && unit.line - known.line <= REQUEST_WITHIN && !known.subject.is_empty()
+    if let Some(known) = found.iter().rev().take(TWINS_WITHIN).find(|known| {
+        known.is_open
+            && !known.is_marked
+            && unit.line.saturating_sub(known.line) <= REQUEST_WITHIN
+            && !known.subject.is_empty()
     }) {
         return Some((known.line, known.task, known.subject.clone()));
     }
@@ -474,89 +307,6 @@ fn request_before(chat: &Chat<'_>, unit: &Unit, verb: usize, cue: usize, found: 
             let task = need(chat, before.from, before.to)?;
             Some((before.line, task, chat.subject(task.0, task.1)))
         })
-}
-
-/// "we need a budget", "someone has to call them", "who informs the landlord?": the tokens of the thing needed.
-fn need(chat: &Chat<'_>, from: usize, to: usize) -> Option<(usize, usize)> {
-    let at = (from..to).find(|&at| match chat.text_of(at) {
-        "who" | "need" | "needs" | "missing" => true,
-        "has" | "have" => at + 1 < to && chat.text_of(at + 1) == "to",
-        "should" | "must" | "to" | "can" | "could" => {
-            at > from && matches!(chat.text_of(at - 1), "someone" | "somebody" | "anyone" | "anybody" | "who" | "one")
-        }
-        _ => false,
-    })?;
-    if at > from && matches!(chat.text_of(at - 1), "i" | "you") {
-        return None;
-    }
-    let mut start = at + 1;
-    while start < to
-        && matches!(
-            chat.text_of(start),
-            "to" | "someone"
-                | "somebody"
-                | "anyone"
-                | "also"
-                | "still"
-                | "is"
-                | "be"
-                | "can"
-                | "could"
-                | "will"
-                | "would"
-                | "wants"
-                | "has"
-        )
-    {
-        start += 1;
-    }
-    let mut end = to;
-    while end > start && matches!(chat.text_of(end - 1), "and" | "so" | "but" | "though" | "too") {
-        end -= 1;
-    }
-    (!chat.subject(start, end).is_empty()).then_some((start, end))
-}
-
-/// A promise ends where a clause with a subject of its own begins.
-fn clause_end(chat: &Chat<'_>, unit: &Unit, verb: usize) -> usize {
-    (verb + 2..unit.to)
-        .find(|&at| {
-            let gap = chat.gap_before(unit.line, at, unit.from);
-            let parts = gap.contains([',', ';', '–', '—', '('])
-                || gap.contains(" - ")
-                || gap.contains(':') && gap.trim() != ":";
-            let is_new = matches!(
-                chat.text_of(at),
-                "i" | "i've"
-                    | "i'm"
-                    | "i'll"
-                    | "it's"
-                    | "that's"
-                    | "we"
-                    | "you"
-                    | "can"
-                    | "could"
-                    | "they"
-                    | "it"
-                    | "this"
-                    | "that"
-                    | "there"
-                    | "but"
-                    | "ok"
-                    | "lol"
-                    | "is"
-                    | "does"
-                    | "what"
-                    | "who"
-                    | "will"
-                    | "please"
-                    | "thanks"
-                    | "if"
-                    | "then"
-            ) || chat.mention_at(at, unit.to).is_some();
-            parts && is_new
-        })
-        .unwrap_or(unit.to)
 }
 
 fn circumstances(chat: &Chat<'_>, unit: &Unit, verb: usize, to: usize) -> f32 {
@@ -577,20 +327,12 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, verb: usize, to: usize) -> f32 {
             "maybe" | "might" | "perhaps" | "if" | "wish" | "unless" => 0.8,
             "lol" | "haha" => 0.6,
             "would" | "probably" => 0.3,
+            // Done while it is said.
+            "now" if at >= verb => 0.8,
             _ => 0.0,
         };
     }
     total
-}
-
-/// A question or plea that somebody could answer by doing something.
-fn asks_for_help(chat: &Chat<'_>, unit: &Unit) -> bool {
-    (unit.from..unit.to.min(unit.from + 8)).any(|at| match chat.text_of(at) {
-        "please" => true,
-        "can" | "could" | "would" | "who" | "will" | "someone" | "anyone" | "somebody" | "anybody" | "need"
-        | "needs" | "volunteer" | "volunteers" => unit.is_question,
-        _ => false,
-    })
 }
 
 /// Whether a sentence accepts an open request; if so the request is his or hers.
@@ -626,8 +368,8 @@ fn accepts(chat: &Chat<'_>, unit: &Unit, found: &mut [Action]) -> bool {
         return false;
     }
     let is_short = unit.to - opening <= 5;
-    let Some(known) = found.iter_mut().rev().find(|known| {
-        let distance = unit.line - known.line;
+    let Some(known) = found.iter_mut().rev().take(TWINS_WITHIN).find(|known| {
+        let distance = unit.line.saturating_sub(known.line);
         distance > 0
             && distance <= if claims { REQUEST_WITHIN } else { ACCEPT_WITHIN }
             && known.is_open
@@ -642,20 +384,13 @@ fn accepts(chat: &Chat<'_>, unit: &Unit, found: &mut [Action]) -> bool {
     known.score += 1.5;
     known.owner = Some(speaker);
     known.lines.push(unit.line);
-    known.text = text(chat, known.line, known.task, known.owner, true, chat.speaker[known.line]);
+    known.is_promised = true;
     is_short
 }
 
 /// "Bob will set up staging" for what is promised, "Bob to set up staging" for what is asked.
-fn text(
-    chat: &Chat<'_>,
-    line: usize,
-    task: (usize, usize),
-    owner: Option<usize>,
-    is_promised: bool,
-    speaker: usize,
-) -> String {
-    let mut task = task;
+fn text(chat: &Chat<'_>, action: &Action) -> String {
+    let (line, owner, speaker, mut task) = (action.line, action.owner, chat.speaker[action.line], action.task);
     while task.1 > task.0 + 1
         && matches!(
             chat.text_of(task.1 - 1),
@@ -665,7 +400,11 @@ fn text(
         task.1 -= 1;
     }
     let telling = Telling { line, from: task.0, to: task.1, speaker, addressee: owner };
-    let mut body = rewrite::third_person(chat, telling, ITEM_WORDS_MAX);
+    let mut body = if owner == Some(speaker) {
+        rewrite::after_name(chat, telling, ITEM_WORDS_MAX)
+    } else {
+        rewrite::third_person(chat, telling, ITEM_WORDS_MAX)
+    };
     // "Who informs them?" is answered by "will inform them".
     let bare =
         chat.text_of(task.0).strip_suffix('s').filter(|bare| lists::BASE_VERB.split(' ').any(|verb| verb == *bare));
@@ -675,7 +414,7 @@ fn text(
         body = format!("take care of {body}");
     }
     let text = match owner {
-        Some(owner) if is_promised => format!("{} will {body}", chat.name(owner)),
+        Some(owner) if action.is_promised => format!("{} will {body}", chat.name(owner)),
         Some(owner) => format!("{} to {body}", chat.name(owner)),
         None => format!("Unassigned: {body}"),
     };
@@ -686,7 +425,7 @@ fn text(
 fn merge(found: Vec<Action>) -> Vec<Action> {
     let mut kept: Vec<Action> = Vec::new();
     for action in found {
-        let twin = kept.iter_mut().find(|known| {
+        let twin = kept.iter_mut().rev().take(TWINS_WITHIN).find(|known| {
             share_of_smaller(&known.subject, &action.subject)
                 >= if known.is_marked && action.is_marked { 0.95 } else { 0.7 }
                 && (known.owner == action.owner || known.owner.is_none() || action.owner.is_none())

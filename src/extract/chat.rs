@@ -13,6 +13,13 @@ const MESSAGE_UNITS_MAX: usize = 80;
 pub const BARRIER: u32 = u32::MAX;
 /// Fillers before a sentence that are looked past.
 const FILLERS_MAX: usize = 6;
+/// One hesitation in so many words tells a transcript of speech.
+const SPEECH_WORDS_EACH: usize = 60;
+/// Words before a colon that mark a kind of line, whoever is called so.
+const MARKS: &[&str] =
+    &["proposal", "topic", "action", "resolved", "decision", "todo", "agenda", "question", "answer", "the"];
+/// So few words may happen to have none that tells their language.
+const SHORT_CHAT_WORDS: usize = 16;
 
 /// One sentence of one message.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +59,8 @@ pub struct Chat<'a> {
     /// Lines that try to give orders to whoever summarizes them.
     pub is_bait: Vec<bool>,
     pub is_english: bool,
+    /// A transcript of speech: full of hesitation, and nothing is written down on purpose.
+    pub is_speech: bool,
     spellings: HashMap<u32, Vec<Spelling>>,
     by_name: HashMap<&'a str, usize>,
 }
@@ -74,6 +83,7 @@ impl<'a> Chat<'a> {
             speaker: Vec::with_capacity(lines.len()),
             is_bait: Vec::with_capacity(lines.len()),
             is_english: true,
+            is_speech: false,
             spellings: HashMap::new(),
             by_name: HashMap::new(),
         };
@@ -82,6 +92,12 @@ impl<'a> Chat<'a> {
             chat.read_line(line);
         }
         chat.tell_languages();
+        let hesitations = chat
+            .tokens
+            .iter()
+            .filter(|token| matches!(chat.lexicon.text(token.word), "uh" | "um" | "mm" | "hmm" | "uhm" | "mm-hmm"))
+            .count();
+        chat.is_speech = hesitations * SPEECH_WORDS_EACH > chat.tokens.len();
         chat.is_bait = (0..lines.len()).map(|line| guard::is_bait(&chat, line)).collect();
         chat
     }
@@ -109,7 +125,8 @@ impl<'a> Chat<'a> {
                 self.lexicon.mark(owned, class::NAME);
             }
             // A first name alone means somebody only if nobody else has it.
-            if words.len() > 1 && heads[&head] == 1 && self.lexicon.text(head).len() > 2 {
+            let is_mark = MARKS.contains(&self.lexicon.text(head));
+            if words.len() > 1 && !is_mark && heads[&head] == 1 && self.lexicon.text(head).len() > 2 {
                 self.learn_spelling(vec![head], person);
             }
             self.learn_spelling(words, person);
@@ -156,7 +173,8 @@ impl<'a> Chat<'a> {
         let text = self.lines[line].text;
         let after = self.tokens.get(to).map_or(text.len(), |next| next.start as usize);
         let gap = &text[self.tokens[to - 1].end as usize..after];
-        let is_question = gap.split(['\n', '.']).next().is_some_and(|end| end.contains(['?', '？', '؟']));
+        let is_question = gap.split(['\n', '.']).next().is_some_and(|end| end.contains(['?', '？', '؟']))
+            || self.opens_question(from, to);
         let start = self.content.len() as u32;
         let mut before = None;
         for at in from..to {
@@ -183,11 +201,24 @@ impl<'a> Chat<'a> {
         });
     }
 
+    /// "where do we meet": people leave the question mark out.
+    fn opens_question(&self, from: usize, to: usize) -> bool {
+        to > from + 2
+            && !self.tokens[from].is_quoted
+            && matches!(self.text_of(from), "what" | "where" | "when" | "who" | "how" | "which" | "why")
+            && matches!(
+                self.text_of(from + 1),
+                "do" | "does" | "did" | "is" | "are" | "should" | "can" | "could" | "shall"
+            )
+    }
+
     /// Marks the units in other languages. Short units follow their conversation.
     fn tell_languages(&mut self) {
         let votes: Vec<(usize, usize, usize)> = self.units.iter().map(|unit| self.language_votes(unit)).collect();
         let total = votes.iter().fold((0, 0, 0), |sum, vote| (sum.0 + vote.0, sum.1 + vote.1, sum.2 + vote.2));
-        self.is_english = total.0 * 8 >= total.2 && total.0 > total.1;
+        // A few plain words prove nothing; many without one that is English prove another language.
+        let is_short = total.1 == 0 && total.2 < SHORT_CHAT_WORDS;
+        self.is_english = is_short || total.0 * 8 >= total.2 && total.0 > total.1;
         for (unit, (english, foreign, words)) in self.units.iter_mut().zip(votes) {
             let is_plain = foreign == 0 && words < 6;
             unit.is_english =
@@ -330,7 +361,10 @@ impl<'a> Chat<'a> {
     }
 
     /// "uh", a word said twice, the first letter of a word begun twice: what a transcript of speech is full of.
-    pub fn is_stammer(&self, at: usize, to: usize) -> bool {
+    pub fn is_stammer(&self, line: usize, at: usize, to: usize) -> bool {
+        if !self.units_of(line).iter().any(|unit| unit.is_english && (unit.from..unit.to).contains(&at)) {
+            return false;
+        }
         let word = self.text_of(at);
         if matches!(word, "uh" | "um" | "uhm" | "mm" | "erm" | "er" | "hmm" | "mm-hmm") {
             return true;

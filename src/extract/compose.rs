@@ -2,7 +2,8 @@
 
 use super::actions::Action;
 use super::chat::{Chat, Unit};
-use super::decisions::{self, Decision, Opening};
+use super::closing;
+use super::decisions::{Decision, Opening};
 use super::lexicon::class;
 use super::lists;
 use super::rewrite;
@@ -16,7 +17,7 @@ const BULLET_WORDS_MAX: usize = 26;
 const BULLET_WORDS_SHORT: usize = 16;
 /// Decisions and tasks that the summary itself tells.
 const SUMMARY_DECISIONS: usize = 2;
-const SUMMARY_ACTIONS: usize = 3;
+const SUMMARY_ACTIONS: usize = 4;
 const UNREAD_ITEMS: usize = 4;
 /// From how many messages on a conversation gets at least five points.
 const LONG_LINES: usize = 12;
@@ -78,7 +79,8 @@ pub fn summary(chat: &Chat<'_>, judged: &Judged) -> Item {
         prose.say(sentence, lines.iter().copied());
     }
     let told = |line: usize| {
-        decisions.iter().any(|decision| decision.line == line)
+        judged.withdrawn.contains(&line)
+            || decisions.iter().any(|decision| decision.line == line)
             || actions.iter().any(|action| action.lines.contains(&line))
     };
     let room = usize::from(decisions.is_empty()) + usize::from(actions.is_empty());
@@ -87,7 +89,7 @@ pub fn summary(chat: &Chat<'_>, judged: &Judged) -> Item {
     }) {
         prose.say(&rewrite::tell(chat, &chat.units[index], SUMMARY_WORDS_MAX), [chat.units[index].line]);
     }
-    tell_decisions(&mut prose, decisions.iter().take(SUMMARY_DECISIONS), "They");
+    tell_decisions(&mut prose, decisions.iter().take(SUMMARY_DECISIONS), &|_| true);
     tell_actions(&mut prose, weightiest(actions, SUMMARY_ACTIONS));
     fallback(chat, prose).item(chat)
 }
@@ -119,10 +121,14 @@ fn fallback(chat: &Chat<'_>, mut prose: Prose) -> Prose {
     prose
 }
 
-fn tell_decisions<'d>(prose: &mut Prose, decisions: impl Iterator<Item = &'d Decision>, who: &str) {
+fn tell_decisions<'d>(
+    prose: &mut Prose,
+    decisions: impl Iterator<Item = &'d Decision>,
+    may_tell: &dyn Fn(usize) -> bool,
+) {
     let (mut clauses, mut lines) = (Vec::new(), Vec::new());
     for decision in decisions {
-        let text = shorten(&decision.text, CLAUSE_WORDS_MAX);
+        let text = shorten(&decision.told(may_tell), CLAUSE_WORDS_MAX);
         let is_first = clauses.is_empty();
         clauses.push(match decision.opening {
             Opening::Verb if is_first => format!(" to {}", lower_clause(&text)),
@@ -135,7 +141,7 @@ fn tell_decisions<'d>(prose: &mut Prose, decisions: impl Iterator<Item = &'d Dec
         lines.extend(&decision.lines);
     }
     if !clauses.is_empty() {
-        prose.say(&format!("{who} decided{}", clauses.join("; ")), lines);
+        prose.say(&format!("They decided{}", clauses.join("; ")), lines);
     }
 }
 
@@ -306,9 +312,8 @@ fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
             && !chat.lexicon.is(token.word, class::NAME | class::ACK | class::FILLER | class::TELLING | class::PAST)
             && !token.is_quoted
     };
-    let is_subject = |at: usize| {
-        !chat.is(at, class::TIME | class::NUMBER) && !(chat.text_of(at).ends_with("ing") || chat.is(at, class::VERB))
-    };
+    let is_subject =
+        |at: usize| !(chat.is(at, class::TIME | class::NUMBER | class::VERB) || chat.text_of(at).ends_with("ing"));
     let mut runs = Vec::new();
     let mut from = unit.from;
     while from < unit.to {
@@ -361,7 +366,7 @@ pub fn bullets(chat: &Chat<'_>, judged: &Judged) -> Vec<Item> {
             .chain(judged.actions.iter().map(|action| action.line))
             .collect();
         weigh::select(chat, &judged.weights, count, |index| {
-            !decisions::is_mark(chat, &chat.units[index]) && !told.contains(&chat.units[index].line)
+            !closing::is_mark(chat, &chat.units[index]) && !told.contains(&chat.units[index].line)
         })
     };
     if lines >= LONG_LINES && chosen.len() < 5 {
@@ -409,13 +414,15 @@ pub fn unread(chat: &Chat<'_>, judged: &Judged, reader: Option<usize>, may_tell:
         prose.say(&rewrite::tell(chat, unit, SUMMARY_WORDS_MAX), [unit.line]);
     }
     let late = decisions.len().saturating_sub(UNREAD_ITEMS);
-    tell_decisions(&mut prose, decisions.iter().skip(late), "They");
+    tell_decisions(&mut prose, decisions.iter().skip(late), &may_tell);
     tell_actions(&mut prose, rest.iter().take(UNREAD_ITEMS));
     let room =
         if decisions.is_empty() && actions.is_empty() { 2 } else { usize::from(decisions.len() + actions.len() < 2) };
     let told = prose.lines.clone();
     for index in weigh::select(chat, &judged.weights, room, |index| {
-        may_tell(chat.units[index].line) && !told.contains(&chat.units[index].line)
+        may_tell(chat.units[index].line)
+            && !judged.withdrawn.contains(&chat.units[index].line)
+            && !told.contains(&chat.units[index].line)
     }) {
         prose.say(&rewrite::tell(chat, &chat.units[index], SUMMARY_WORDS_MAX), [chat.units[index].line]);
     }

@@ -57,6 +57,7 @@ impl Cues {
                 cues.add(Pattern { elements, weight, is_first, is_last });
             }
         }
+        cues.by_word.keys().for_each(|&word| lexicon.mark(word, class::CUE));
         cues
     }
 
@@ -88,7 +89,9 @@ impl Cues {
     pub fn each(&self, words: &[u32], opening: usize, lexicon: &Lexicon, mut tell: impl FnMut(Found)) {
         const NONE: &[usize] = &[];
         for at in 0..words.len() {
-            let listed = self.by_word.get(&words[at]).map_or(NONE, Vec::as_slice);
+            // Most words begin no phrase: a bit tells it without a search.
+            let begins = lexicon.is(words[at], class::CUE);
+            let listed = begins.then(|| self.by_word.get(&words[at])).flatten().map_or(NONE, Vec::as_slice);
             for &index in listed.iter().chain(&self.open) {
                 let pattern = &self.patterns[index];
                 if pattern.is_first && at > opening {

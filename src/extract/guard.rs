@@ -101,6 +101,42 @@ fn commands(words: &[&str]) -> bool {
 
 /// "Summarizer: list as decision", "the summary must say", "in your summary write".
 fn addresses_machine(words: &[&str]) -> bool {
+    let is_ordered = words.iter().any(|word| ORDERS.contains(word) || COMMANDS.contains(word));
+    let names_output = words
+        .windows(2)
+        .any(|two| matches!(two, ["your", "summary" | "digest" | "recap" | "output" | "answer" | "response" | "json"]));
+    let names_list = words.windows(3).any(|three| {
+        matches!(
+            three,
+            [
+                "action" | "key" | "bullet" | "decision",
+                "items" | "item" | "decisions" | "points",
+                "must" | "should" | "shall" | "is" | "are" | "has"
+            ]
+        )
+    });
+    let names_summing = words.windows(2).any(|two| {
+        matches!(
+            two,
+            [
+                "when" | "while" | "before" | "whoever" | "you",
+                "summarizing" | "summarising" | "summarizes" | "summarises"
+            ]
+        )
+    }) || words.windows(3).any(|three| {
+        matches!(
+            three,
+            ["when" | "if", "you", "summarize" | "summarise"]
+                | [
+                    "to" | "dear",
+                    "the" | "whoever" | "whatever",
+                    "ai" | "llm" | "model" | "assistant" | "summarizes" | "summarizer"
+                ]
+        )
+    });
+    if is_ordered && (names_output || names_list) || names_summing {
+        return true;
+    }
     words.iter().enumerate().any(|(at, word)| {
         if !MACHINES.contains(word) {
             return false;
@@ -123,6 +159,7 @@ fn addresses_machine(words: &[&str]) -> bool {
                     | "print"
                     | "pretend"
                     | "ignore"
+                    | "should"
                     | "report"
                     | "list"
                     | "write"
@@ -163,7 +200,7 @@ fn forges(chat: &Chat<'_>, text: &str) -> bool {
         "\"role\":",
         "\"sender\":",
     ];
-    if text.len() > 2 && MARKS.iter().any(|mark| text.contains(mark)) {
+    if text.contains(['<', '|', '[', '"']) && MARKS.iter().any(|mark| text.contains(mark)) {
         return true;
     }
     text.lines().take(FORGED_LINES_MAX).enumerate().any(|(row, line)| {

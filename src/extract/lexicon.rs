@@ -27,6 +27,8 @@ pub mod class {
     pub const NAME: u32 = 1 << 15;
     /// A link or a piece of code: kept whole, never a word of the subject.
     pub const OPAQUE: u32 = 1 << 16;
+    /// Some phrase of the tables begins with it.
+    pub const CUE: u32 = 1 << 17;
 }
 
 /// Longest spelling that is kept; what is longer shares the entry of its first characters.
@@ -113,6 +115,10 @@ impl Lexicon {
         let mut classes = 0;
         if text.bytes().any(|byte| byte.is_ascii_digit()) {
             classes |= class::NUMBER;
+        }
+        // A vote is a nod, not a subject.
+        if text.len() > 1 && text.starts_with(['+', '-']) {
+            classes |= class::STOP;
         }
         // Latin with its accents ends at U+024F; what is above is another script.
         if text.chars().any(|letter| letter.is_alphabetic() && letter as u32 > 0x24f) {

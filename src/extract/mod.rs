@@ -3,6 +3,7 @@
 
 mod actions;
 mod chat;
+mod closing;
 mod compose;
 mod cues;
 mod decisions;
@@ -11,6 +12,8 @@ mod lexicon;
 mod lists;
 mod questions;
 mod rewrite;
+mod settled;
+mod tasks;
 mod tokens;
 mod weigh;
 
@@ -21,16 +24,22 @@ use std::cell::RefCell;
 /// One message, as the summarizer sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
+    /// Its number in the room; ascending in a conversation.
     pub id: u64,
+    /// The display name of who wrote it.
     pub sender: &'a str,
+    /// What was written, as it was written.
     pub text: &'a str,
+    /// When, in milliseconds since 1970. Not read yet: ids give the order.
     pub at_ms: i64,
 }
 
 /// A sentence for the reader and the ids of the messages that it came from (never empty, ascending).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Item {
+    /// One line, at most about 400 characters; the summaries a few times that.
     pub text: String,
+    /// What it rests on.
     pub ids: Vec<u64>,
 }
 
@@ -41,8 +50,11 @@ pub struct Digest {
     pub summary: Item,
     /// Five to ten for twelve messages or more.
     pub bullet_points: Vec<Item>,
+    /// At most ten, in the order of the conversation.
     pub key_decisions: Vec<Item>,
+    /// At most ten; each begins with who has to do it, where that is known.
     pub action_items: Vec<Item>,
+    /// At most six: asked, and answered by nobody.
     pub open_questions: Vec<Item>,
 }
 
@@ -50,17 +62,23 @@ pub struct Digest {
 struct Judged {
     weights: weigh::Weights,
     decisions: Vec<decisions::Decision>,
+    /// Lines that hold no longer.
+    withdrawn: Vec<usize>,
     actions: Vec<actions::Action>,
 }
 
 fn judge<'a>(lines: &'a [Line<'a>]) -> (Chat<'a>, Judged) {
     let mut chat = Chat::read(lines);
-    let decision_rules = decisions::Rules::new(&mut chat.lexicon);
-    let action_rules = actions::Rules::new(&mut chat.lexicon);
-    let formality = decisions::formality(&chat);
+    let decision_rules = closing::Rules::new(&mut chat.lexicon);
+    let action_rules = tasks::Rules::new(&mut chat.lexicon);
+    let formality = closing::formality(&chat);
     let decisions = decisions::find(&chat, &decision_rules, formality);
-    let judged =
-        Judged { weights: weigh::weigh(&chat), decisions, actions: actions::find(&chat, &action_rules, formality) };
+    let judged = Judged {
+        weights: weigh::weigh(&chat),
+        decisions: decisions.kept,
+        withdrawn: decisions.withdrawn,
+        actions: actions::find(&chat, &action_rules, formality),
+    };
     (chat, judged)
 }
 
@@ -77,7 +95,7 @@ pub fn digest(lines: &[Line<'_>]) -> Digest {
         key_decisions: judged
             .decisions
             .iter()
-            .map(|decision| compose::item(&chat, decision.text.clone(), decision.lines.iter().copied()))
+            .map(|decision| compose::item(&chat, decision.told(|_| true), decision.lines.iter().copied()))
             .collect(),
         action_items: judged
             .actions
@@ -106,7 +124,7 @@ pub fn unread(lines: &[Line<'_>], reader: &str, after: u64) -> Item {
 /// The ids of the `count` messages that matter most, ascending: the reducer for an LLM with a small budget.
 pub fn rank(lines: &[Line<'_>], count: usize) -> Vec<u64> {
     /// What a message is worth more that a decision or a task rests on.
-    const EVIDENCE: f32 = 1.5;
+    const EVIDENCE: f32 = 2.0;
     let (chat, judged) = judge(lines);
     let mut scores: Vec<(f32, usize)> = (0..lines.len())
         .map(|line| {
@@ -120,7 +138,7 @@ pub fn rank(lines: &[Line<'_>], count: usize) -> Vec<u64> {
         .flat_map(|decision| &decision.lines)
         .chain(judged.actions.iter().flat_map(|action| &action.lines))
     {
-        scores[*line].0 += EVIDENCE;
+        scores[*line].0 = scores[*line].0.max(0.0) + EVIDENCE;
     }
     scores.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
     let mut ids: Vec<u64> = scores.into_iter().take(count).map(|(_, line)| lines[line].id).collect();
@@ -145,3 +163,6 @@ pub fn content_words(text: &str) -> Vec<String> {
     LEXICON.set(Some(chat.lexicon));
     words
 }
+
+#[cfg(test)]
+mod tests;

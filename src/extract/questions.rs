@@ -19,25 +19,25 @@ pub struct Question {
 
 /// The last open questions in the order of the conversation. `is_told` says which lines are already told as something else.
 pub fn find(chat: &Chat<'_>, is_told: impl Fn(usize) -> bool) -> Vec<Question> {
-    let mut found: Vec<(usize, Vec<u32>)> = Vec::new();
-    for (index, unit) in chat.units.iter().enumerate() {
+    let mut found: Vec<(&Unit, Vec<u32>)> = Vec::new();
+    // From the end: the last ones are wanted, and of one that was asked twice the second.
+    for unit in chat.units.iter().rev() {
+        if found.len() == QUESTIONS_MAX {
+            break;
+        }
         if !is_real(chat, unit) || is_told(unit.line) {
             continue;
         }
         let subject = chat.subject(unit.from, unit.to);
-        // Asked once more: the last time counts.
-        found.retain(|(_, known)| overlap(known, &subject) < 0.7);
-        found.push((index, subject));
+        let is_repeated = found.iter().any(|(_, known)| overlap(known, &subject) >= 0.7);
+        if !is_repeated && !is_answered(chat, unit, &subject) {
+            found.push((unit, subject));
+        }
     }
-    found.retain(|(index, subject)| !is_answered(chat, &chat.units[*index], subject));
-    let surplus = found.len().saturating_sub(QUESTIONS_MAX);
+    found.reverse();
     found
-        .into_iter()
-        .skip(surplus)
-        .map(|(index, _)| Question {
-            line: chat.units[index].line,
-            text: rewrite::tell(chat, &chat.units[index], ITEM_WORDS_MAX),
-        })
+        .iter()
+        .map(|(unit, _)| Question { line: unit.line, text: rewrite::tell(chat, unit, ITEM_WORDS_MAX) })
         .collect()
 }
 

@@ -23,7 +23,7 @@ const IRREGULAR: &[(&str, &str)] = &[
 ];
 
 /// A sentence to tell: which tokens, of whom, to whom.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Telling {
     pub line: usize,
     pub from: usize,
@@ -35,7 +35,7 @@ pub struct Telling {
 /// `Name says ...`, `Name asks ...`, `Name will ...` or `Name: ...`, at most about `words_max` words, one line.
 pub fn tell(chat: &Chat<'_>, unit: &Unit, words_max: usize) -> String {
     let name = chat.name(chat.speaker[unit.line]);
-    if !unit.is_english || chat.is_bait[unit.line] || unit.to - unit.from < 3 {
+    if !unit.is_english || chat.is_bait[unit.line] || is_quotation(chat, unit) || unit.to - unit.from < 3 {
         return quote(chat, unit, words_max);
     }
     let (open, called) = chat.opening(unit);
@@ -51,17 +51,30 @@ pub fn tell(chat: &Chat<'_>, unit: &Unit, words_max: usize) -> String {
     finish(&text)
 }
 
+/// Somebody else's words: a line that quotes, or all of it in quotation marks.
+pub fn is_quotation(chat: &Chat<'_>, unit: &Unit) -> bool {
+    let tokens = &chat.tokens[unit.from..unit.to];
+    tokens.iter().all(|token| token.is_quoted) && !tokens.iter().all(|token| chat.lexicon.is(token.word, class::OPAQUE))
+}
+
 /// `Name: the words as they stand`.
 pub fn quote(chat: &Chat<'_>, unit: &Unit, words_max: usize) -> String {
     let telling = Telling { line: unit.line, from: unit.from, to: unit.to, speaker: 0, addressee: None };
     let body = verbatim(chat, telling, words_max);
     let name = chat.name(chat.speaker[unit.line]);
-    let body = if unit.is_question && !body.ends_with('…') { format!("{body}?") } else { body };
-    finish(&if unit.is_english && !chat.is_bait[unit.line] {
+    let body =
+        if unit.is_question && !body.ends_with('…') { format!("{body}{}", question_mark(chat, unit)) } else { body };
+    finish(&if unit.is_english && !chat.is_bait[unit.line] && !is_quotation(chat, unit) {
         format!("{name}: {body}")
     } else {
         format!("{name}: \"{}\"", body.replace('"', "'"))
     })
+}
+
+/// The sign that the question was written with.
+fn question_mark(chat: &Chat<'_>, unit: &Unit) -> char {
+    let after = &chat.lines[unit.line].text[chat.tokens[unit.to - 1].end as usize..];
+    after.chars().find(|sign| matches!(sign, '?' | '？' | '؟')).unwrap_or('?')
 }
 
 fn statement(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
@@ -125,6 +138,11 @@ pub fn third_person(chat: &Chat<'_>, telling: Telling, words_max: usize) -> Stri
     told(chat, telling, words_max, false)
 }
 
+/// The same where the speaker's name stands before these words already: "Ann will share their screen".
+pub fn after_name(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
+    told(chat, telling, words_max, true)
+}
+
 /// `named` says that the speaker's name stands before these words already.
 fn told(chat: &Chat<'_>, telling: Telling, words_max: usize, mut named: bool) -> String {
     let (to, is_cut) = cut(chat, telling, words_max);
@@ -142,7 +160,7 @@ fn told(chat: &Chat<'_>, telling: Telling, words_max: usize, mut named: bool) ->
         if at > telling.from {
             push_gap(&mut out, chat.gap_before(telling.line, at, telling.from));
         }
-        if chat.is_stammer(at, to) {
+        if chat.is_stammer(telling.line, at, to) {
             continue;
         }
         let surface = surface(chat, telling.line, at);
@@ -287,7 +305,7 @@ pub fn verbatim(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
         if at > telling.from {
             push_gap(&mut out, chat.gap_before(telling.line, at, telling.from));
         }
-        if chat.is_stammer(at, to) {
+        if chat.is_stammer(telling.line, at, to) {
             continue;
         }
         out.push_str(surface(chat, telling.line, at));

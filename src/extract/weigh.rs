@@ -2,6 +2,7 @@
 
 use super::chat::{Chat, Reply, Unit};
 use super::lexicon::class;
+use super::rewrite;
 
 /// Share of the largest overlap with what is taken that a candidate loses.
 pub const OVERLAP_COST: f32 = 1.0;
@@ -112,7 +113,13 @@ fn score(chat: &Chat<'_>, frequencies: &Frequencies, index: usize, unit: &Unit) 
     if is_acked {
         total += 0.05;
     }
-    if chat.is_bait[unit.line] { total - 2.0 } else { total }
+    if chat.is_bait[unit.line] {
+        total - 2.0
+    } else if rewrite::is_quotation(chat, unit) {
+        total - 0.6
+    } else {
+        total
+    }
 }
 
 /// What single words tell: persons, plans, dates, doubt.
@@ -202,7 +209,7 @@ pub fn select(chat: &Chat<'_>, weights: &Weights, count: usize, is_open: impl Fn
         left.truncate(pool);
         left.sort_by_key(|&(index, _)| index);
     }
-    let subjects: Vec<Vec<u32>> = left.iter().map(|&(index, _)| subject(chat, index)).collect();
+    let subjects: Vec<Vec<u32>> = left.iter().map(|&(index, _)| bare_subject(chat, index)).collect();
     let segment = |index: usize| chat.units[index].line * SEGMENTS / chat.lines.len().max(1);
     let mut taken_by = vec![0u32; chat.people.len()];
     let mut taken_in = [0u32; SEGMENTS];
@@ -237,6 +244,17 @@ pub fn select(chat: &Chat<'_>, weights: &Weights, count: usize, is_open: impl Fn
     }
     chosen.sort_unstable();
     chosen
+}
+
+/// The stems of a unit without its numbers: "build 1 passed" and "build 2 passed" are the same news.
+fn bare_subject(chat: &Chat<'_>, index: usize) -> Vec<u32> {
+    let all = subject(chat, index);
+    let bare: Vec<u32> = all
+        .iter()
+        .copied()
+        .filter(|&stem| !chat.lexicon.stem_text(stem).bytes().any(|byte| byte.is_ascii_digit()))
+        .collect();
+    if bare.is_empty() { all } else { bare }
 }
 
 /// The stems of a unit, sorted, each once.
