@@ -138,6 +138,8 @@ struct List {
 pub struct Api {
     access: Access,
     exchanges: HashMap<ClientId, Exchange>,
+    /// The origins of exchanges that a page elsewhere, named by the operator, has begun.
+    shared: HashMap<ClientId, Box<str>>,
     encoder: Encoder,
     is_draining: bool,
 }
@@ -178,7 +180,13 @@ fn bad(detail: impl Into<String>) -> Refused {
 impl Api {
     /// Endpoints for those whom `access` lets in.
     pub fn new(access: Access) -> Api {
-        Api { access, exchanges: HashMap::new(), encoder: Encoder::default(), is_draining: false }
+        Api {
+            access,
+            exchanges: HashMap::new(),
+            shared: HashMap::new(),
+            encoder: Encoder::default(),
+            is_draining: false,
+        }
     }
 
     /// From now on `/readyz` says no.
@@ -199,6 +207,7 @@ impl Api {
     /// The connection is gone.
     pub fn forget(&mut self, client: ClientId) {
         self.exchanges.remove(&client);
+        self.shared.remove(&client);
     }
 
     /// One request.
@@ -213,14 +222,17 @@ impl Api {
     ) {
         let form =
             Form { is_head: request.method == Method::Head, keep_alive: request.keep_alive, version: request.version };
+        let origin = request.headers.get("origin").filter(|origin| self.is_allowed_origin(origin));
+        self.shared.extend(origin.map(|origin| (client, origin.into())));
         let asked = http::route(&request.method, &request.path)
             .map_err(Response::from)
             .and_then(|route| self.answer(time, client, peer, route, request, chat, form, effects));
         match asked {
+            // An upgrade is answered without it: a WebSocket is shared by being let in.
+            Ok(None) if !self.exchanges.contains_key(&client) => drop(self.shared.remove(&client)),
             Ok(None) => {}
             Ok(Some(response)) | Err(response) => {
-                let response = self.share_with_origin(request, response);
-                effects.push(Effect::Respond { to: client, response, form, has_more: false });
+                self.respond(client, response, form, false, effects);
             }
         }
     }
@@ -309,14 +321,15 @@ impl Api {
         self.access.origins.iter().any(|allowed| &**allowed == "*" || allowed.eq_ignore_ascii_case(origin))
     }
 
-    /// A page elsewhere that the operator named may read what it asked for (Fetch standard, section 3.2).
-    fn share_with_origin(&self, request: &Request, response: Response) -> Response {
-        match request.headers.get("origin") {
-            Some(origin) if self.is_allowed_origin(origin) => {
-                response.with_header("Access-Control-Allow-Origin", origin).with_header("Vary", "Origin")
+    /// Answers. A page elsewhere that the operator named may read what it asked for (Fetch standard, section 3.2).
+    fn respond(&mut self, to: ClientId, response: Response, form: Form, has_more: bool, effects: &mut Vec<Effect>) {
+        let response = match self.shared.remove(&to) {
+            Some(origin) => {
+                response.with_header("Access-Control-Allow-Origin", String::from(origin)).with_header("Vary", "Origin")
             }
-            _ => response,
-        }
+            None => response,
+        };
+        effects.push(Effect::Respond { to, response, form, has_more });
     }
 
     fn messages(
@@ -370,11 +383,11 @@ impl Api {
         match (is_begun, is_last) {
             // Short enough for one piece.
             (false, true) => {
-                effects.push(Effect::Respond { to: client, response: ok(bytes), form, has_more: false });
+                self.respond(client, ok(bytes), form, false, effects);
             }
             (false, false) => {
                 let response = Response::new(Status::Ok).with_chunks(JSON);
-                effects.push(Effect::Respond { to: client, response, form, has_more: true });
+                self.respond(client, response, form, true, effects);
                 effects.push(Effect::Chunk { to: client, bytes, form, is_last });
             }
             (true, _) => effects.push(Effect::Chunk { to: client, bytes, form, is_last }),
@@ -428,7 +441,7 @@ impl Api {
             ..ListTail::default()
         };
         writer.close(&mut body, &tail);
-        effects.push(Effect::Respond { to: client, response: ok(body), form, has_more: false });
+        self.respond(client, ok(body), form, false, effects);
     }
 
     /// A program's post is stored.
@@ -436,7 +449,7 @@ impl Api {
         let Some(exchange) = self.take(client, |wait| matches!(wait, Wait::Post)) else { return };
         let status = if is_repeat { Status::Ok } else { Status::Created };
         let response = Response::new(status).with_body(JSON, message::post_body(&mut self.encoder, post));
-        effects.push(Effect::Respond { to: client, response, form: exchange.form, has_more: false });
+        self.respond(client, response, exchange.form, false, effects);
     }
 
     /// A summary is made. Before it is given out, what it covers counts as read.
@@ -446,7 +459,7 @@ impl Api {
         };
         let Some(reader) = reader else {
             let response = ok(body.to_vec());
-            effects.push(Effect::Respond { to: client, response, form, has_more: false });
+            self.respond(client, response, form, false, effects);
             return;
         };
         self.exchanges.insert(client, Exchange { form, wait: Wait::Mark { body } });
@@ -456,7 +469,7 @@ impl Api {
     /// The read mark is moved.
     pub fn marked(&mut self, client: ClientId, effects: &mut Vec<Effect>) {
         let Some(Exchange { form, wait: Wait::Mark { body } }) = self.exchanges.remove(&client) else { return };
-        effects.push(Effect::Respond { to: client, response: ok(body.to_vec()), form, has_more: false });
+        self.respond(client, ok(body.to_vec()), form, false, effects);
     }
 
     /// The queue of summaries is full.
@@ -477,7 +490,7 @@ impl Api {
             return;
         }
         let response = refusal(status, why);
-        effects.push(Effect::Respond { to: client, response, form: exchange.form, has_more: false });
+        self.respond(client, response, exchange.form, false, effects);
     }
 
     fn take(&mut self, client: ClientId, is_it: impl Fn(&Wait) -> bool) -> Option<Exchange> {
