@@ -374,13 +374,19 @@ impl Api {
             list.writer.item(&mut bytes, &mut self.encoder, post);
         }
         list.left = list.left.saturating_sub(page.posts.len() as u64);
-        let is_last = !page.more || list.left == 0 || form.is_head;
+        let is_whole = !page.more || list.left == 0;
+        let is_last = is_whole || form.is_head;
         if is_last {
             list.writer.close(&mut bytes, &list.tail);
         }
         let is_begun = std::mem::replace(&mut list.is_begun, true);
         list.span.after = page.looked_at;
         match (is_begun, is_last) {
+            // To HEAD, of what GET would give in pieces: it has no length.
+            (false, true) if !is_whole => {
+                let response = Response::new(Status::Ok).with_chunks(JSON);
+                self.respond(client, response, form, false, effects);
+            }
             // Short enough for one piece.
             (false, true) => {
                 self.respond(client, ok(bytes), form, false, effects);
