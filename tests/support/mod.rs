@@ -1,7 +1,7 @@
 //! What all end-to-end tests share: the real server in a directory of its own, a WebSocket client, an HTTP client.
 //!
 //! Nothing here sleeps for luck: every wait is for a condition and ends at a deadline with a sentence.
-#![allow(dead_code, reason = "each test file uses its part of this")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part of this")]
 
 pub mod browser;
 pub mod client;

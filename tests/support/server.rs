@@ -57,6 +57,7 @@ pub struct Setup {
     args: Vec<String>,
     env: Vec<(String, String)>,
     has_standard_args: bool,
+    has_standard_data: bool,
     is_stdout_read: bool,
 }
 
@@ -68,6 +69,7 @@ impl Setup {
             args: Vec::new(),
             env: Vec::new(),
             has_standard_args: true,
+            has_standard_data: true,
             is_stdout_read: true,
         }
     }
@@ -84,6 +86,12 @@ impl Setup {
 
     pub fn env(mut self, variable: &str, value: &str) -> Setup {
         self.env.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Without the standard `--data`.
+    pub fn bare_data(mut self) -> Setup {
+        self.has_standard_data = false;
         self
     }
 
@@ -108,7 +116,10 @@ impl Setup {
         let mut command = Command::new(env!("CARGO_BIN_EXE_catchup"));
         command.current_dir(&self.directory.0).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         if self.has_standard_args {
-            command.args(["--host", "127.0.0.1", "--port", "0", "--data", "test.db"]);
+            command.args(["--host", "127.0.0.1", "--port", "0"]);
+        }
+        if self.has_standard_args && self.has_standard_data {
+            command.args(["--data", "test.db"]);
         }
         command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -182,6 +193,11 @@ impl Server {
         Setup::new().args(args).start()
     }
 
+    /// How to start another like it, on the same data.
+    pub fn setup(&self) -> Setup {
+        self.setup.clone()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -250,6 +266,14 @@ impl Server {
 
     pub fn post(&self, target: &str, body: &str) -> Response {
         Http::to(self).post(target, body)
+    }
+
+    /// Waits until a room has so many messages, or more.
+    pub fn has_at_least(&self, room: &str, count: u64) {
+        eventually(&format!("{count} messages in room {room:?}"), || {
+            let list = self.json(&format!("/api/messages?room={room}&limit=1"));
+            (list["total_count"].as_u64()? >= count).then_some(())
+        });
     }
 
     /// Waits until a room has so many messages.
