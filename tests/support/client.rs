@@ -1,6 +1,6 @@
 //! A WebSocket client over tungstenite that waits with a deadline and says for what.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,36 @@ pub enum Heard {
     Ended,
 }
 
+/// A socket whose reads go on after a signal: with a timeout set, the kernel leaves that to the program.
+struct Patient(TcpStream);
+
+impl Read for Patient {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// One client.
 pub struct Client {
     pub name: String,
     /// The `session` frame, for one of `v=2`.
     pub session: Value,
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Patient>,
 }
 
 /// The query of a client that resumes.
@@ -52,7 +76,7 @@ impl Client {
             let name = tungstenite::http::HeaderName::from_bytes(name.as_bytes()).expect("a name");
             request.headers_mut().insert(name, value.parse().expect("a value"));
         }
-        match tungstenite::client(request, stream) {
+        match tungstenite::client(request, Patient(stream)) {
             Ok((socket, _)) => Ok(Client { name: query.to_owned(), session: Value::Null, socket }),
             Err(HandshakeError::Failure(Error::Http(response))) => {
                 let body = response.body().clone().unwrap_or_default();
@@ -141,7 +165,7 @@ impl Client {
 
     /// The socket itself: for frames that no client should send, and to read nothing.
     pub fn stream(&mut self) -> &mut TcpStream {
-        self.socket.get_mut()
+        &mut self.socket.get_mut().0
     }
 
     /// What comes next, `None` if nothing did within `limit`.
@@ -149,7 +173,7 @@ impl Client {
         let end = Instant::now() + limit;
         loop {
             let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            self.socket.get_mut().set_read_timeout(Some(left)).expect("a socket takes a timeout");
+            self.stream().set_read_timeout(Some(left)).expect("a socket takes a timeout");
             match self.socket.read() {
                 Ok(Message::Text(text)) => return Some(Heard::Text(text.as_str().to_owned())),
                 Ok(Message::Close(frame)) => {
@@ -251,7 +275,7 @@ impl Client {
 
     /// Is gone without a word.
     pub fn vanish(mut self) {
-        drop(self.socket.get_mut().shutdown(Shutdown::Both));
+        drop(self.stream().shutdown(Shutdown::Both));
     }
 }
 

@@ -163,6 +163,8 @@ impl Http {
                 self.buffer.extend_from_slice(&bytes[..count]);
                 count > 0
             }
+            // With a timeout set, the kernel leaves it to the program to go on after a signal.
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.fill(),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
             Err(error) => panic!("waited {WAIT:?} for a response: {error}"),
         }
