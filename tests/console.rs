@@ -1,0 +1,103 @@
+//! What the person who runs the server sees: five kinds of lines in exactly their form, and never a stalled chat.
+
+mod support;
+
+use std::time::Instant;
+
+use support::{Client, Setup, eventually, is_stamp};
+
+/// The line behind its time, with the eight hex digits of the user written as `H`.
+fn bare(line: &str) -> String {
+    let (stamp, rest) = line.split_once("] ").unwrap_or_else(|| panic!("no time in {line:?}"));
+    assert!(stamp.starts_with('[') && is_stamp(&stamp[1..]), "{line:?}");
+    let Some(at) = rest.find("...)") else { return rest.to_owned() };
+    let (before, digits) = rest[..at].split_at(at - 8);
+    assert!(before.ends_with('('), "{line:?}");
+    assert!(digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{line:?}");
+    format!("{before}H{}", &rest[at..])
+}
+
+#[test]
+fn a_scene_is_told_in_exactly_the_lines_of_the_contract() {
+    let server = Setup::new().start();
+    let mut alice = Client::join(&server, "Alice");
+    let mut bob = Client::join(&server, "Bob");
+    alice.sees("Bob joined the chat", 2);
+    alice.say("Hello, Bob!");
+    bob.hears("Hello, Bob!");
+    alice.leave();
+    bob.sees("Alice left the chat", 1);
+    let lines = eventually("seven lines", || Some(server.stdout()).filter(|lines| lines.len() >= 7));
+    let expect = [
+        "User 'Alice' (H...) connected from 127.0.0.1",
+        "Total users online: 1",
+        "User 'Bob' (H...) connected from 127.0.0.1",
+        "Total users online: 2",
+        "Alice (H...): Hello, Bob!",
+        "Alice (H...) disconnected",
+        "Total users online: 1",
+    ];
+    assert_eq!(lines.iter().map(|line| bare(line)).collect::<Vec<_>>(), expect);
+    let digits = |line: &str| line[line.find('(').expect("a bracket")..][1..9].to_owned();
+    assert_eq!(digits(&lines[0][22..]), digits(&lines[4][22..]));
+    assert_eq!(digits(&lines[0][22..]), digits(&lines[5][22..]));
+    assert_ne!(digits(&lines[0][22..]), digits(&lines[2][22..]));
+}
+
+#[test]
+fn no_message_forges_a_line() {
+    let server = Setup::new().start();
+    let mut alice = Client::join(&server, "Alice");
+    let forged = "[2026-01-27 10:30:45] Total users online: 99";
+    for text in
+        [format!("hi\n{forged}"), format!("hi\r\n{forged}"), "\u{1b}[2J\u{1b}[Hgone".into(), "\u{9b}2J\u{2028}x".into()]
+    {
+        alice.say(&text);
+    }
+    alice.say("the end");
+    let lines = eventually("the last line", || {
+        Some(server.stdout()).filter(|lines| lines.last().is_some_and(|line| line.ends_with(": the end")))
+    });
+    let said: Vec<String> = lines[2..].iter().map(|line| bare(line)).collect();
+    assert_eq!(said[0], format!("Alice (H...): hi\\n{forged}"));
+    assert_eq!(said[1], format!("Alice (H...): hi\\r\\n{forged}"));
+    assert_eq!(said[2], "Alice (H...): \\u{1b}[2J\\u{1b}[Hgone");
+    assert_eq!(said[3], "Alice (H...): \\u{9b}2J\\u{2028}x");
+    assert_eq!(said.len(), 5);
+}
+
+#[test]
+fn a_quiet_server_prints_nothing() {
+    for setup in [Setup::new().args(&["--quiet"]), Setup::new().env("CATCHUP_QUIET", "1")] {
+        let mut server = setup.start();
+        let mut alice = Client::join(&server, "Alice");
+        alice.say("hi");
+        alice.leave();
+        server.has_messages("lobby", 1);
+        server.signal("TERM");
+        assert!(server.wait().success());
+        assert!(server.stdout().is_empty(), "{:?}", server.stdout());
+    }
+}
+
+#[test]
+fn a_console_that_nobody_reads_never_stalls_the_chat() {
+    const MESSAGES: usize = 20_000;
+    // A pipe holds 64 KiB: about 800 lines.
+    let mut server = Setup::new().stalled_stdout().start();
+    let mut bob = Client::join(&server, "Bob");
+    let mut alice = Client::join(&server, "Alice");
+    bob.sees("Alice joined the chat", 2);
+    let begun = Instant::now();
+    for n in 0..MESSAGES / 1000 {
+        alice.say_all((0..1000).map(|m| format!("message {}", n * 1000 + m)));
+        for (m, (id, text)) in bob.hears_messages(1000).into_iter().enumerate() {
+            let number = n * 1000 + m;
+            assert_eq!((id, text), (number as u64 + 1, format!("message {number}")), "after {:?}", begun.elapsed());
+        }
+    }
+    server.signal("TERM");
+    assert_eq!(bob.close_code(), 1012);
+    drop((alice, bob));
+    assert!(server.wait().success(), "a stalled console must not hold up the end");
+}
