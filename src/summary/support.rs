@@ -21,11 +21,33 @@ const SHARE_MIN_STRICT: f64 = 0.75;
 /// A statement of fewer words is one of a few words.
 const WORDS_FEW: usize = 5;
 
+/// The names of the participants.
+pub struct Names {
+    /// In lower case.
+    pub whole: Vec<String>,
+    /// Their words, and the stems of these: "Ines" is no plural, but a stemmer does not know.
+    parts: HashSet<String>,
+}
+
+impl Names {
+    /// Of these participants.
+    pub fn new(participants: &[&str]) -> Names {
+        let whole: Vec<String> = participants.iter().map(|name| name.to_lowercase()).collect();
+        let words = whole.iter().flat_map(|name| name.split(' ').map(str::to_owned));
+        let stems = whole.iter().flat_map(|name| content_words(name));
+        Names { parts: words.chain(stems).collect(), whole }
+    }
+
+    /// Whether a word, or its stem, is part of a name.
+    pub fn has(&self, word: &str) -> bool {
+        self.parts.contains(word)
+    }
+}
+
 /// The sources of one statement.
 pub struct Support<'a> {
     lines: &'a [Line<'a>],
-    /// Names of the participants, in lower case.
-    names: &'a [String],
+    names: &'a Names,
     /// The messages, in order.
     pub sources: Vec<Source>,
     /// All that they say and who says it, in lower case.
@@ -36,6 +58,8 @@ pub struct Support<'a> {
 pub struct Source {
     /// Its place among the lines.
     pub at: usize,
+    /// Whether the statement names it; else it is there to make a neighbour understood.
+    is_named: bool,
     lower: String,
     words: HashSet<String>,
     /// Without quotes and code, in lower case.
@@ -44,10 +68,11 @@ pub struct Source {
 }
 
 impl Source {
-    fn new(line: &Line<'_>, at: usize) -> Source {
+    fn new(line: &Line<'_>, at: usize, is_named: bool) -> Source {
         let spoken = spoken(line.text).to_lowercase();
         Source {
             at,
+            is_named,
             lower: line.text.to_lowercase(),
             words: content_words(line.text).into_iter().collect(),
             spoken_words: content_words(&spoken).into_iter().collect(),
@@ -77,9 +102,9 @@ struct Words {
 }
 
 impl<'a> Support<'a> {
-    /// The messages at these places.
-    pub fn new(lines: &'a [Line<'a>], names: &'a [String], at: Vec<usize>) -> Support<'a> {
-        let sources: Vec<Source> = at.into_iter().map(|at| Source::new(&lines[at], at)).collect();
+    /// The messages at these places; the statement names those at `named`.
+    pub fn new(lines: &'a [Line<'a>], names: &'a Names, at: Vec<usize>, named: &[usize]) -> Support<'a> {
+        let sources: Vec<Source> = at.into_iter().map(|at| Source::new(&lines[at], at, named.contains(&at))).collect();
         let mut text = String::new();
         for source in &sources {
             text.push_str(&lines[source.at].sender.to_lowercase());
@@ -109,9 +134,9 @@ impl<'a> Support<'a> {
         }
         match form {
             Kind::Action if !self.has_owner(&lower, &words) => Some(Fault::Owner),
-            Kind::Point | Kind::Decision | Kind::Summary if !self.has_speaker(&lower) => Some(Fault::Owner),
-            Kind::Decision if !self.is_decided() => Some(Fault::Unproven),
-            Kind::Action if !self.is_task() => Some(Fault::Unproven),
+            Kind::Point | Kind::Decision | Kind::Summary if !self.has_speaker(&lower, &words) => Some(Fault::Owner),
+            Kind::Decision if !self.is_decided(&words) => Some(Fault::Unproven),
+            Kind::Action if !self.is_task(&words) => Some(Fault::Unproven),
             _ => None,
         }
     }
@@ -131,7 +156,7 @@ impl<'a> Support<'a> {
 
     fn words(&self, text: &str) -> Words {
         let lower = text.to_lowercase();
-        let is_name = |word: &str| self.names.iter().any(|name| name.split(' ').any(|part| part == word));
+        let is_name = |word: &str| self.names.has(word);
         let words = content_words(text).into_iter().filter(|word| !cues::is_report(word) && !is_name(word)).collect();
         let mut anchors: Vec<String> = digits(&lower).map(str::to_owned).collect();
         anchors.extend(capitals(text).map(str::to_lowercase).filter(|word| !is_name(word)));
@@ -142,7 +167,7 @@ impl<'a> Support<'a> {
     /// Every number and every name in the text is in the sources, and numbers and days are there said of the same thing.
     fn has_names(&self, text: &str, words: &Words) -> bool {
         let lower = text.to_lowercase();
-        if self.names.iter().any(|name| has_name(&lower, name) && !has_name(&self.text, name)) {
+        if self.names.whole.iter().any(|name| has_name(&lower, name) && !has_name(&self.text, name)) {
             return false;
         }
         let says = |text: &str, anchor: &str| match anchor.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -171,7 +196,7 @@ impl<'a> Support<'a> {
         let is_asking = matches!(kind, Kind::Question) || matches!(form, Kind::Point | Kind::Summary);
         let count = |has: &dyn Fn(&str) -> bool| words.iter().filter(|word| has(word)).count();
         let said = count(&|word| {
-            self.sources.iter().any(|source| source.says(word) && (is_asking || !self.is_open_choice(source)))
+            self.sources.iter().any(|source| source.says(word) && (is_asking || !self.is_open_choice(source, word)))
         });
         let share = said as f64 / words.len() as f64;
         let in_person =
@@ -189,12 +214,13 @@ impl<'a> Support<'a> {
             return false;
         }
         let bound = count(&|word| {
-            self.sources
-                .iter()
-                .any(|source| source.says(word) && words.iter().any(|other| other != word && source.says(other)))
+            self.sources.iter().any(|source| {
+                let is_about = || words.iter().any(|other| other != word && source.says(other));
+                source.says(word) && (source.is_thin() || is_about())
+            })
         });
         let least = if kind == form { said } else { said * 7 / 10 };
-        words.len() < 2 || bound >= least || self.sources.iter().all(Source::is_thin)
+        words.len() < 2 || bound >= least
     }
 
     /// "Bob quoted …", "Bob said …": what is told of is the telling.
@@ -203,8 +229,18 @@ impl<'a> Support<'a> {
     }
 
     /// "Pizza or sushi?": that a word stands there does not make it the answer.
-    fn is_open_choice(&self, source: &Source) -> bool {
-        source.is_question() && has_name(&source.lower, "or") && self.sources.len() > 1
+    fn is_open_choice(&self, source: &Source, word: &str) -> bool {
+        /// The choices stand this close to the "or" between them.
+        const CHOICE_WORDS: usize = 3;
+        if !source.is_question() || self.sources.len() == 1 {
+            return false;
+        }
+        let words: Vec<&str> =
+            source.lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        words.iter().enumerate().filter(|(_, or)| **or == "or").any(|(at, _)| {
+            let near = at.saturating_sub(CHOICE_WORDS)..(at + 1 + CHOICE_WORDS).min(words.len());
+            words[near].iter().any(|near| alike(near, word))
+        })
     }
 
     /// The text says "not" where nobody does, or leaves out the "not" that everybody says.
@@ -258,11 +294,11 @@ impl<'a> Support<'a> {
     }
 
     /// Whoever is said to have said it wrote one of the sources, or is spoken of in them.
-    fn has_speaker(&self, lower: &str) -> bool {
+    fn has_speaker(&self, lower: &str, words: &Words) -> bool {
         let Some(speaker) = self.subject(lower) else {
             return true;
         };
-        let is_author = self.sources.iter().any(|source| self.lines[source.at].sender.to_lowercase() == speaker);
+        let is_author = self.telling(words).any(|source| self.lines[source.at].sender.to_lowercase() == speaker);
         let rest = lower.get(speaker.len()..).unwrap_or_default();
         is_author || (!cues::is_saying(rest) && has_name(&self.text, &speaker))
     }
@@ -272,12 +308,19 @@ impl<'a> Support<'a> {
         let starts = |name: &&String| {
             lower.strip_prefix(name.as_str()).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
         };
-        self.names.iter().filter(starts).max_by_key(|name| name.len()).cloned()
+        self.names.whole.iter().filter(starts).max_by_key(|name| name.len()).cloned()
+    }
+
+    /// The sources that are about the statement: a neighbour's "that's settled" settles something else.
+    fn telling<'b>(&'b self, words: &'b Words) -> impl Iterator<Item = &'b Source> {
+        self.sources
+            .iter()
+            .filter(|source| (source.is_named && source.is_thin()) || words.words.iter().any(|word| source.says(word)))
     }
 
     /// Somebody decides in the sources, or agrees right after.
-    fn is_decided(&self) -> bool {
-        self.sources.iter().any(|source| {
+    fn is_decided(&self, words: &Words) -> bool {
+        self.telling(words).any(|source| {
             let is_question = source.is_question();
             if source.spoken.trim().is_empty() {
                 return false;
@@ -295,8 +338,8 @@ impl<'a> Support<'a> {
     }
 
     /// Somebody promises in the sources, or is asked to.
-    fn is_task(&self) -> bool {
-        self.sources.iter().map(|source| &source.spoken).any(|said| {
+    fn is_task(&self, words: &Words) -> bool {
+        self.telling(words).map(|source| &source.spoken).any(|said| {
             !said.trim().is_empty()
                 && (!cues::is_english(said)
                     || cues::is_promise(said)
