@@ -21,6 +21,7 @@ mod service;
 mod support;
 mod talk;
 mod trouble;
+mod waiter;
 mod wire;
 
 use std::fmt;

@@ -7,19 +7,20 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::extract::{Item, Line};
+use crate::extract::Line;
 use crate::log::Posts;
-use crate::message::Seq;
+use crate::message::ClientId;
 use crate::summary::cache::{Cache, Key, Missed, Part};
 use crate::summary::counts::Counters;
-use crate::summary::embedded::{self, CAUGHT_UP};
+use crate::summary::embedded;
 use crate::summary::model::{self, Model, Shelf};
 use crate::summary::prompt::VERSION;
 use crate::summary::report;
 use crate::summary::service::Service;
 use crate::summary::talk::{Range, TALK_POSTS_MAX, Talk};
 use crate::summary::trouble::Trouble;
-use crate::summary::{Answer, Ask, Asked, Engine, OpenPosts, Settings};
+use crate::summary::waiter::Waiter;
+use crate::summary::{Answer, Asked, Engine, OpenPosts, Settings};
 
 /// Said where no model is set up, but nobody asked to do without.
 const NO_MODEL: &str = "No language model is set up (GROQ_API_KEY is not given). The embedded summarizer wrote this.";
@@ -31,16 +32,6 @@ pub enum Lane {
     Embedded,
     /// Those that may.
     Model,
-}
-
-/// Somebody who waits for an answer.
-#[derive(Clone, Debug)]
-pub struct Waiter {
-    ask: Ask,
-    range: Range,
-    /// The last post that the reader has read; `None` without a reader.
-    mark: Option<Seq>,
-    at: Instant,
 }
 
 /// Work for a lane.
@@ -147,7 +138,7 @@ impl Desk {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fail(&self, to: crate::message::ClientId, why: Option<String>) {
+    fn fail(&self, to: ClientId, why: Option<String>) {
         let why = why.unwrap_or_else(|| {
             self.counters.panics.add(1);
             "the summary could not be made because of a bug in the server".to_owned()
@@ -166,17 +157,19 @@ impl Desk {
             Some(name) => Some(reader.posts()?.read_mark(&ask.room, name)?),
             None => None,
         };
-        let waiter = Waiter { ask, range: range.clone(), mark, at: asked.at };
+        let rest = match &self.model {
+            Some(model) if ask.engine == Engine::Best => model.service().rest(Instant::now()),
+            _ => None,
+        };
+        let waiter = Waiter { ask, range: range.clone(), mark, at: asked.at, rest };
         if range.len() == 0 && waiter.missed_after() >= range.upto {
             let is_empty_room = range.upto == 0;
-            self.tell(&waiter, &report::nothing(is_empty_room), &caught_up(), false, None);
+            self.tell(&waiter, &report::nothing(is_empty_room), &report::caught_up(), false, None);
             return Ok(());
         }
-        let lane = match &self.model {
-            Some(model) if waiter.ask.engine == Engine::Best && model.service().rest(Instant::now()).is_none() => {
-                Lane::Model
-            }
-            Some(_) if waiter.ask.engine == Engine::Best && self.knows(&waiter) => Lane::Model,
+        // What the model wrote before is told also while its service rests.
+        let lane = match (&self.model, waiter.ask.engine) {
+            (Some(_), Engine::Best) if waiter.rest.is_none() || self.knows(&waiter) => Lane::Model,
             _ => Lane::Embedded,
         };
         let key = match lane {
@@ -322,7 +315,7 @@ impl Desk {
         }
         match (is_by_model, trouble) {
             (true, _) => self.counters.by_llm.add(1),
-            (_, Some(_)) => self.counters.fallbacks.add(1),
+            _ if trouble.is_some() || waiter.rest.is_some() => self.counters.fallbacks.add(1),
             _ => self.counters.by_embedded.add(1),
         }
         self.tell(waiter, part, &missed, is_cached, notice.as_deref());
@@ -340,7 +333,7 @@ impl Desk {
         let unread: Vec<Line<'_>> =
             lines.iter().filter(|line| embedded::is_missed(line, reader, after)).copied().collect();
         if unread.is_empty() {
-            return (Arc::new(caught_up()), None);
+            return (Arc::new(report::caught_up()), None);
         }
         let count = unread.len() as u64;
         let key = waiter.missed_key(is_by_model);
@@ -371,7 +364,7 @@ impl Desk {
 
     fn known_missed(&self, cache: &mut Cache, waiter: &Waiter, lane: Lane, part: &Part) -> Option<Arc<Missed>> {
         if waiter.missed_after() >= waiter.range.upto {
-            return Some(Arc::new(caught_up()));
+            return Some(Arc::new(report::caught_up()));
         }
         if waiter.ask.reader.is_none() {
             return Some(Arc::new(Missed { item: part.digest.summary.clone(), count: waiter.range.len() }));
@@ -384,8 +377,7 @@ impl Desk {
         match (&self.model, waiter.ask.engine, lane) {
             (None, Engine::Best, _) => Some(NO_MODEL.to_owned()),
             (Some(model), Engine::Best, Lane::Embedded) => {
-                let why = model.service().rest(Instant::now()).unwrap_or(Trouble::TooSlow);
-                Some(why.notice(model.service().name()))
+                waiter.rest.as_ref().map(|why| why.notice(model.service().name()))
             }
             _ => None,
         }
@@ -420,31 +412,6 @@ impl Shelf for Desk {
     fn put(&self, key: Key, part: Arc<Part>) {
         self.shared().cache.put_part(key, part);
     }
-}
-
-impl Waiter {
-    /// After which post everything by others is news. Without a reader: all of the range.
-    fn missed_after(&self) -> Seq {
-        self.mark.unwrap_or(self.range.after)
-    }
-
-    /// The range, and the unread posts before it.
-    fn whole_range(&self) -> Range {
-        Range { after: self.range.after.min(self.missed_after()), ..self.range.clone() }
-    }
-
-    fn missed_key(&self, is_by_model: bool) -> Key {
-        Key::Unread {
-            range: self.range.clone(),
-            mark: self.missed_after(),
-            reader: self.ask.reader.clone().unwrap_or_else(|| "".into()),
-            prompt: is_by_model.then_some(VERSION),
-        }
-    }
-}
-
-fn caught_up() -> Missed {
-    Missed { item: Item { text: CAUGHT_UP.to_owned(), ids: Vec::new() }, count: 0 }
 }
 
 /// A thread's own way into the log, opened when it is first needed.

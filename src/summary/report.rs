@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::extract::{Item, Line};
 use crate::message::summary::{Report, Statement, encode};
 use crate::summary::cache::{Missed, Part};
+use crate::summary::embedded::CAUGHT_UP;
 
 /// Who wrote, in the order of the first message.
 pub fn participants<'a>(lines: &[Line<'a>]) -> Vec<&'a str> {
@@ -21,6 +22,11 @@ pub fn nothing(is_empty_room: bool) -> Part {
     let mut part = Part { engine: "embedded".to_owned(), ..Part::default() };
     part.digest.summary.text = text.to_owned();
     part
+}
+
+/// What is told to who has read everything.
+pub fn caught_up() -> Missed {
+    Missed { item: Item { text: CAUGHT_UP.to_owned(), ids: Vec::new() }, count: 0 }
 }
 
 /// The body of the answer.
