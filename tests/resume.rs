@@ -257,7 +257,7 @@ fn joiners_that_resume_amid_2000_posts_see_each_exactly_once_in_order() {
                         assert_eq!(id, since + 1, "j{j}");
                         since = id;
                         // Now and then it is cut off, and comes back.
-                        if id % (97 + j) == 0 && drops < 5 {
+                        if id.is_multiple_of(97 + j) && drops < 5 {
                             drops += 1;
                             let token = client.session["session"].as_str().expect("a token").to_owned();
                             client.vanish();
