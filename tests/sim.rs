@@ -15,18 +15,20 @@ use std::sync::Arc;
 
 use catchup::chat::{Chat, Effect, Hello, Rules, Time};
 use catchup::connection::{Connections, Stream};
-use catchup::log::{Answer, Appended, Job, Posts, Span};
+use catchup::log::{Answer, Appended, Job, PAGE_POSTS_MAX, Posts, Span};
 use catchup::memory::{Memory, MemoryPosts};
-use catchup::message::{ClientId, CloseReason, Encoder, Event, Seq, Uuid, fresh_uuid, parse_uuid};
+use catchup::message::{ClientId, CloseReason, Draft, Encoder, Event, Seq, Uuid, fresh_uuid, parse_uuid};
 use catchup::ws::{self, Session};
 use serde_json::{Value, json};
 
-const SCHEDULES: u64 = 3000;
+const SCHEDULES: u64 = 2400;
 const USERS: usize = 5;
 const STEPS: usize = 160;
 /// Turns in which everything must have come to rest.
 const REST_TURNS_MAX: usize = 4000;
 const ROOM: &str = "den";
+/// More posts than two pages of a backlog hold.
+const LONG: usize = 2 * PAGE_POSTS_MAX + 100;
 
 /// SplitMix64.
 struct Dice(u64);
@@ -94,6 +96,8 @@ struct Line {
     /// The last message shown on this line; `None` until it is known where the line begins.
     shown: Option<Seq>,
     since: Option<Seq>,
+    /// What it said first on this line: unless it resumes, it must never be shown that.
+    own: BTreeSet<String>,
 }
 
 /// Somebody who talks, and keeps account.
@@ -145,6 +149,8 @@ struct World {
     now_ms: u64,
     said: usize,
     text_len: usize,
+    /// Somebody will talk a lot while it does not listen.
+    has_talker: bool,
     is_resting: bool,
 }
 
@@ -175,19 +181,34 @@ fn last(posts: &mut MemoryPosts) -> Seq {
 impl World {
     fn new(seed: u64) -> World {
         let mut dice = Dice(seed);
-        let memory = Memory::new();
+        let mut memory = Memory::new();
         let epoch = memory.epoch();
+        // A room with a past: who comes first reads all of it, in several pages.
+        let is_old = dice.one_in(12);
+        let nobody = ClientId { slot: u32::MAX, generation: 0 };
+        for n in 0..if is_old { LONG + dice.roll(PAGE_POSTS_MAX) } else { 0 } {
+            let (text, id) = (format!("old {n}").into(), Some(format!("old-{n}").into()));
+            memory.answer(Job::Append(Draft {
+                from: nobody,
+                room: ROOM.into(),
+                author: "Elder".into(),
+                text,
+                at_ms: 0,
+                client_id: id,
+            }));
+        }
         let user = |n: usize| User {
             name: format!("user{n}"),
-            is_v2: n != 0,
+            is_v2: n > 1,
             line: None,
             token: None,
-            base: None,
+            base: (is_old && n > 1).then_some(0),
             shown: BTreeSet::new(),
             said: BTreeMap::new(),
         };
         // Long texts bring members so far behind that they leave the tape.
         let text_len = if dice.one_in(6) { 16_000 } else { 40 };
+        let has_talker = text_len > 1000 && dice.one_in(6);
         World {
             chat: new_chat(epoch, &mut memory.posts()),
             memory,
@@ -204,8 +225,34 @@ impl World {
             now_ms: 1,
             said: 0,
             text_len,
+            has_talker,
             is_resting: false,
         }
+    }
+
+    /// One user stops listening, the others say so much that it falls behind, and then it talks for pages alone.
+    fn talk_alone(&mut self, n: usize) {
+        let Some(line) = &self.users[n].line else { return };
+        let id = line.id;
+        line.pipe.borrow_mut().room = 0;
+        self.has_talker = false;
+        let others: Vec<usize> = (0..USERS).filter(|other| *other != n && self.users[*other].line.is_some()).collect();
+        for turn in 0..40 {
+            others.iter().for_each(|other| self.say(*other));
+            self.work();
+            self.complete();
+            if turn % 8 == 0 {
+                self.settle();
+            }
+        }
+        self.settle();
+        let text_len = std::mem::replace(&mut self.text_len, 4);
+        for _ in 0..LONG {
+            self.said += 1;
+            let key = format!("{n}-{}", self.said);
+            self.repeat(n, id, &key);
+        }
+        self.text_len = text_len;
     }
 
     fn time(&self) -> Time {
@@ -346,7 +393,7 @@ impl World {
         let since = if user.is_v2 { user.complete_to() } else { None };
         // A plain client is in the live stream at once.
         let shown = if user.is_v2 { since } else { Some(self.chat.last(ROOM)) };
-        user.line = Some(Line { id, pipe, partial: Vec::new(), shown, since });
+        user.line = Some(Line { id, pipe, partial: Vec::new(), shown, since, own: BTreeSet::new() });
         let hello = Hello {
             room: ROOM.into(),
             name: user.name.as_str().into(),
@@ -376,7 +423,11 @@ impl World {
     }
 
     fn repeat(&mut self, n: usize, id: ClientId, key: &str) {
-        self.users[n].said.entry(key.to_owned()).or_insert(None);
+        let user = &mut self.users[n];
+        if !user.said.contains_key(key) {
+            user.said.insert(key.to_owned(), None);
+            user.line.iter_mut().for_each(|line| drop(line.own.insert(key.to_owned())));
+        }
         let text = format!("{key} {}", "x".repeat(self.text_len));
         let frame = json!({"type": "message", "message": text, "client_id": key}).to_string();
         self.chat.receive(self.time(), id, &frame, &mut self.effects);
@@ -430,6 +481,9 @@ impl World {
                 let id = frame["id"].as_u64().expect("a number");
                 let before = line.shown.unwrap_or_else(|| panic!("{} was shown {id} before its session", user.name));
                 assert!(id > before, "{} was shown {id} after {before}", user.name);
+                let key = frame["client_id"].as_str().expect("all have one");
+                let is_own = line.since.is_none() && line.own.contains(key);
+                assert!(!is_own, "{} was shown {id}, its own", user.name);
                 line.shown = Some(id);
                 if user.is_v2 {
                     assert!(user.shown.insert(id), "{} was shown {id} twice", user.name);
@@ -486,6 +540,7 @@ impl World {
             15..=17 => self.work(),
             18..=20 => self.complete(),
             21 if self.dice.one_in(12) => self.crash(),
+            21 if self.has_talker => self.talk_alone(n),
             _ => self.settle(),
         }
     }
@@ -501,10 +556,10 @@ impl World {
                 }
                 self.listen(n, 1 << 20);
                 let line = self.users[n].line.as_ref().map(|line| line.id);
-                let open = self.users[n].said.iter().find(|(_, id)| id.is_none()).map(|(key, _)| key.clone());
-                // A plain client that was away does not wait for acks.
-                if let (Some(id), Some(key), true) = (line, open, turn % 16 == 0) {
-                    self.repeat(n, id, &key);
+                let open = self.users[n].said.iter().filter(|(_, id)| id.is_none());
+                let open: Vec<String> = open.map(|(key, _)| key.clone()).take(100).collect();
+                if let (Some(id), true) = (line, turn % 16 == 0) {
+                    open.iter().for_each(|key| self.repeat(n, id, key));
                 }
             }
             self.work();
@@ -528,7 +583,15 @@ impl World {
 
     fn is_up_to_date(&self) -> bool {
         let last = self.chat.last(ROOM);
-        self.users.iter().filter(|user| user.is_v2).all(|user| user.complete_to() == Some(last))
+        self.users.iter().all(|user| match &user.line {
+            _ if user.is_v2 => user.complete_to() == Some(last),
+            // A plain client has no account: only what was said since it came.
+            Some(line) => {
+                let own = user.own();
+                line.shown.is_some_and(|shown| (shown + 1..=last).all(|id| own.contains(&id)))
+            }
+            None => false,
+        })
     }
 
     /// Everyone has exactly the log, and everything said is in it once.
