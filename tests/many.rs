@@ -88,7 +88,8 @@ fn payload(bytes: &[u8]) -> Option<(usize, usize)> {
 
 /// `clients` in a room, of which `senders` say `each` messages.
 fn crowd(clients: usize, senders: usize, each: usize, limit: Duration) {
-    rlimit::increase_nofile_limit(u64::MAX).expect("more descriptors");
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX).expect("the limit can be asked for");
+    assert!(descriptors > clients as u64 + 100, "this test needs more descriptors than {descriptors}: see ulimit -Hn");
     let server = Server::with(&["--quiet"]);
     let mut poll = Poll::new().expect("a poll");
     let mut peers: Vec<Peer> = (0..clients).map(|n| Peer::join(&server, &format!("p{n}"), n < senders)).collect();
@@ -134,13 +135,6 @@ fn crowd(clients: usize, senders: usize, each: usize, limit: Duration) {
 }
 
 #[test]
-fn everyone_in_a_large_room_gets_each_message_once_and_all_in_one_order() {
-    crowd(300, 20, 100, Duration::from_secs(60));
-}
-
-/// `cargo test --release --test many -- --ignored`
-#[test]
-#[ignore = "takes half a minute in a debug build: issue 2, Shows 4"]
 fn a_thousand_clients_get_4000_messages_each_once_and_in_one_order() {
     crowd(1000, 20, 200, Duration::from_secs(120));
 }

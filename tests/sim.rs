@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 
 use catchup::chat::{Chat, Effect, Hello, Rules, Time};
 use catchup::connection::{Connections, Stream};
@@ -21,7 +22,7 @@ use catchup::message::{ClientId, CloseReason, Draft, Encoder, Event, Seq, Uuid, 
 use catchup::ws::{self, Session};
 use serde_json::{Value, json};
 
-const SCHEDULES: u64 = 2400;
+const SCHEDULES: u64 = 2000;
 const USERS: usize = 5;
 const STEPS: usize = 160;
 /// Turns in which everything must have come to rest.
@@ -184,7 +185,7 @@ impl World {
         let mut memory = Memory::new();
         let epoch = memory.epoch();
         // A room with a past: who comes first reads all of it, in several pages.
-        let is_old = dice.one_in(12);
+        let is_old = dice.one_in(20);
         let nobody = ClientId { slot: u32::MAX, generation: 0 };
         for n in 0..if is_old { LONG + dice.roll(PAGE_POSTS_MAX) } else { 0 } {
             let (text, id) = (format!("old {n}").into(), Some(format!("old-{n}").into()));
@@ -208,7 +209,7 @@ impl World {
         };
         // Long texts bring members so far behind that they leave the tape.
         let text_len = if dice.one_in(6) { 16_000 } else { 40 };
-        let has_talker = text_len > 1000 && dice.one_in(6);
+        let has_talker = text_len > 1000 && dice.one_in(10);
         World {
             chat: new_chat(epoch, &mut memory.posts()),
             memory,
@@ -426,7 +427,7 @@ impl World {
         let user = &mut self.users[n];
         if !user.said.contains_key(key) {
             user.said.insert(key.to_owned(), None);
-            user.line.iter_mut().for_each(|line| drop(line.own.insert(key.to_owned())));
+            user.line.iter_mut().for_each(|line| line.own.extend([key.to_owned()]));
         }
         let text = format!("{key} {}", "x".repeat(self.text_len));
         let frame = json!({"type": "message", "message": text, "client_id": key}).to_string();
@@ -651,12 +652,18 @@ fn whatever_happens_everyone_who_is_up_to_date_has_exactly_the_log() {
         run(seed);
         return;
     }
-    let mut posts = 0;
-    for seed in 0..SCHEDULES {
-        match catch_unwind(AssertUnwindSafe(|| run(seed))) {
-            Ok(count) => posts += count,
-            Err(_) => panic!("schedule {seed} has failed: SIM_SEED={seed} cargo test --test sim"),
-        }
-    }
+    // Each thread takes the seeds of one remainder.
+    const THREADS: u64 = 2;
+    let schedules = |thread: u64| {
+        let run_named = |seed| {
+            let run = catch_unwind(AssertUnwindSafe(|| run(seed)));
+            run.unwrap_or_else(|_| panic!("schedule {seed} has failed: SIM_SEED={seed} cargo test --test sim"))
+        };
+        (thread..SCHEDULES).step_by(THREADS as usize).map(run_named).sum::<usize>()
+    };
+    let posts: usize = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || schedules(thread))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a schedule has failed: see above")).sum()
+    });
     assert!(posts > SCHEDULES as usize * 10, "only {posts} posts in {SCHEDULES} schedules: they test little");
 }
