@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use support::client::Heard;
 use support::{Client, Server};
 
-/// What one stalled client may cost the server's memory, with the log's own caches: its frames are on disk.
-const GROWTH_KIB_MAX: u64 = 24 * 1024;
+/// What one stalled client may cost the server's memory, caches of the log included (measured: 3.4 MiB of 24 sent).
+const GROWTH_KIB_MAX: u64 = 10 * 1024;
 
 const MESSAGES: usize = 20_000;
 
@@ -36,7 +36,7 @@ fn a_client_that_stalls_for_20_000_messages_gets_all_of_them_later_and_the_other
     other.hears_messages(200);
     slow.hears_messages(200);
     let before = server.rss_kib();
-    let mut own = Vec::new();
+    let (mut own, mut peak) = (Vec::new(), 0);
     let begun = Instant::now();
     for n in 0..MESSAGES / 500 {
         sender.say_all((n * 500..n * 500 + 500).map(text));
@@ -48,8 +48,9 @@ fn a_client_that_stalls_for_20_000_messages_gets_all_of_them_later_and_the_other
                 None => assert_eq!(id, 200 + (number(&heard) + 1 + own.len()) as u64, "after {:?}", begun.elapsed()),
             }
         }
+        peak = server.rss_kib().max(peak);
     }
-    let growth = server.rss_kib().saturating_sub(before);
+    let growth = peak.saturating_sub(before);
     assert!(growth < GROWTH_KIB_MAX, "one stalled client has cost {growth} KiB");
     let total = 200 + (MESSAGES + own.len()) as u64;
     server.has_messages("lobby", total);
