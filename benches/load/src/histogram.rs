@@ -46,6 +46,13 @@ impl Histogram {
         0
     }
 
+    /// Counts what another has counted as well.
+    pub fn add(&mut self, other: &Histogram) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(own, others)| *own += others);
+        self.total += other.total;
+        self.max = self.max.max(other.max);
+    }
+
     pub fn clear(&mut self) {
         self.counts.fill(0);
         self.total = 0;
@@ -102,6 +109,9 @@ mod tests {
             let got = histogram.quantile(share);
             assert!(got >= want && got <= want + want / STEPS, "{share}: {got}, want {want}");
         }
+        let mut sum = Histogram::default();
+        (0..2).for_each(|_| sum.add(&histogram));
+        assert_eq!((sum.total(), sum.max(), sum.quantile(0.5)), (2000, 1_000_000, histogram.quantile(0.5)));
         histogram.clear();
         assert_eq!(histogram.quantile(0.99), 0);
     }

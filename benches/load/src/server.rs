@@ -22,6 +22,7 @@ pub struct Server {
     /// From the start of the process to the first accepted connection.
     pub start: Option<Duration>,
     child: Option<Child>,
+    command: Option<Command>,
     directory: Option<PathBuf>,
 }
 
@@ -48,6 +49,7 @@ impl Server {
             pid: Some(child.id()),
             start: None,
             child: Some(child),
+            command: Some(command),
             directory: Some(directory),
         };
         server.wait_until_it_accepts(started)?;
@@ -60,7 +62,7 @@ impl Server {
         let place = url.trim_start_matches("ws://").split('/').next().unwrap_or("");
         let mut addresses = place.to_socket_addrs()?;
         let address = addresses.find(SocketAddr::is_ipv4).ok_or_else(|| io::Error::other("url: no IPv4 address"))?;
-        Ok(Server { address, pid, start: None, child: None, directory: None })
+        Ok(Server { address, pid, start: None, child: None, command: None, directory: None })
     }
 
     fn wait_until_it_accepts(&mut self, started: Instant) -> io::Result<()> {
@@ -78,6 +80,30 @@ impl Server {
             }
             std::thread::sleep(Duration::from_micros(500));
         }
+    }
+
+    /// Where it runs and keeps its data; `None` for a server of somebody else.
+    pub fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
+    /// Ends our own server with SIGKILL, as a crash would.
+    pub fn kill(&mut self) -> io::Result<()> {
+        if let Some(child) = &mut self.child {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Starts it again, after [`Server::kill`], on the same data and port, and waits until it accepts.
+    pub fn restart(&mut self) -> io::Result<()> {
+        let Some(command) = &mut self.command else { return Err(io::Error::other("not a server of ours")) };
+        let started = Instant::now();
+        let child = command.spawn()?;
+        self.pid = Some(child.id());
+        self.child = Some(child);
+        self.wait_until_it_accepts(started)
     }
 
     pub fn is_alive(&mut self) -> bool {

@@ -1,7 +1,8 @@
 //! Many WebSocket clients on one thread: connects them, sends bytes, hands out what arrives.
 //!
 //! Does not know what a message means. All clients share one read buffer; a client keeps bytes of
-//! its own only while a frame is cut in the middle or the kernel does not take all it sends.
+//! its own only while a frame is cut in the middle or the kernel does not take all it sends. A client can also
+//! behave badly on purpose: stop reading, vanish, or hang up in the middle of a frame.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -26,6 +27,9 @@ const QUIET: Duration = Duration::from_millis(600);
 /// Is told of every data frame. `now_ns` is the time its read returned.
 pub trait Receiver {
     fn frame(&mut self, client: usize, payload: &[u8], now_ns: u64);
+
+    /// Its connection has ended, and not because it was cut. `code` is that of a close frame; `None`: there was none.
+    fn closed(&mut self, _client: usize, _code: Option<u16>, _now_ns: u64) {}
 }
 
 /// Looks at nothing: for the time in which clients only join.
@@ -44,10 +48,14 @@ enum State {
 }
 
 struct Client {
-    stream: TcpStream,
+    /// `None` once it was cut.
+    stream: Option<TcpStream>,
     state: State,
     is_greeted: bool,
     is_writable: bool,
+    /// It reads nothing for now; what came meanwhile is read when it goes on.
+    is_paused: bool,
+    close_code: Option<u16>,
     partial: Vec<u8>,
     unsent: Vec<u8>,
 }
@@ -117,8 +125,7 @@ impl Swarm {
         while self.counts.greeted < wanted {
             while self.clients.len() < wanted && self.clients.len() - self.counts.greeted < CONNECTS_AT_ONCE {
                 let index = self.clients.len();
-                let request = wire::upgrade_request(&self.target.to_string(), &path(index));
-                self.connect(index, request)?;
+                self.add(&path(index), None)?;
             }
             self.turn(Duration::from_millis(10), receiver)?;
             if self.counts.closed > 0 {
@@ -137,12 +144,21 @@ impl Swarm {
         Ok(())
     }
 
-    fn connect(&mut self, index: usize, request: Vec<u8>) -> io::Result<()> {
+    /// Begins one more connection and returns its index; nothing is waited for.
+    ///
+    /// `receive_buffer` bounds what the kernel takes for a client that does not read (the kernel doubles it). The
+    /// error may be the refusal of a server that is down.
+    pub fn add(&mut self, path: &str, receive_buffer: Option<usize>) -> io::Result<usize> {
+        let index = self.clients.len();
+        let request = wire::upgrade_request(&self.target.to_string(), path);
         let socket = Socket::new(Domain::for_address(self.target), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
         if self.target.ip().is_loopback() && self.target.is_ipv4() {
             socket.bind(&source_address(index).into())?;
+        }
+        if let Some(bytes) = receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
         }
         match socket.connect(&self.target.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
@@ -152,14 +168,44 @@ impl Swarm {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(index), interest)?;
         self.clients.push(Client {
-            stream,
+            stream: Some(stream),
             state: State::Connecting,
             is_greeted: false,
             is_writable: false,
+            is_paused: false,
+            close_code: None,
             partial: Vec::new(),
             unsent: request,
         });
-        Ok(())
+        Ok(index)
+    }
+
+    /// Reads nothing for this client from here on.
+    pub fn pause(&mut self, index: usize) {
+        self.clients[index].is_paused = true;
+    }
+
+    /// Reads on, beginning with what has come meanwhile.
+    pub fn unpause(&mut self, index: usize, receiver: &mut impl Receiver) {
+        if std::mem::replace(&mut self.clients[index].is_paused, false) && self.clients[index].state != State::Closed {
+            self.take(index, receiver);
+        }
+    }
+
+    /// Behaves as a network that is gone: the socket stays, and nothing is read or sent any more. Cut it later.
+    pub fn abandon(&mut self, index: usize) {
+        let client = &mut self.clients[index];
+        client.state = State::Closed;
+        if let Some(stream) = &mut client.stream {
+            let _ = self.poll.registry().deregister(stream);
+        }
+    }
+
+    /// Hangs up at once, whatever is under way: a reset if there are unread bytes, else an end.
+    pub fn cut(&mut self, index: usize) {
+        self.abandon(index);
+        let client = &mut self.clients[index];
+        (client.stream, client.partial, client.unsent) = (None, Vec::new(), Vec::new());
     }
 
     /// Waits for events, at most `wait` (not at all when spinning), and handles them all.
@@ -193,11 +239,18 @@ impl Swarm {
             }
             self.flush(index);
         }
-        if event.is_readable() && self.receive(index, receiver).is_err() {
-            let client = &mut self.clients[index];
-            client.state = State::Closed;
-            let _ = self.poll.registry().deregister(&mut client.stream);
+        if event.is_readable() && !self.clients[index].is_paused {
+            self.take(index, receiver);
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, index: usize, receiver: &mut impl Receiver) {
+        if self.receive(index, receiver).is_err() {
+            let code = self.clients[index].close_code;
+            self.cut(index);
             self.counts.closed += 1;
+            receiver.closed(index, code, self.now_ns());
         }
     }
 
@@ -209,7 +262,8 @@ impl Swarm {
             self.buffer[..kept].copy_from_slice(&client.partial);
             client.partial.clear();
             let room = self.buffer.len() - kept;
-            let read = match client.stream.read(&mut self.buffer[kept..]) {
+            let Some(stream) = &mut client.stream else { return Ok(()) };
+            let read = match stream.read(&mut self.buffer[kept..]) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(read) => read,
                 Err(error) => {
@@ -244,7 +298,7 @@ impl Swarm {
             };
             if !self.buffer.starts_with(b"HTTP/1.1 101") {
                 let line = String::from_utf8_lossy(&self.buffer[..head.min(60)]).into_owned();
-                eprintln!("load: client {index} was refused: {}", line.lines().next().unwrap_or(""));
+                eprintln!("client {index} was refused: {}", line.lines().next().unwrap_or(""));
                 return Err(ErrorKind::ConnectionRefused.into());
             }
             self.clients[index].state = State::Open;
@@ -266,7 +320,11 @@ impl Swarm {
                     wire::append_masked_frame(&mut pong, wire::PONG, &self.buffer[frame.start..frame.end]);
                     self.send(index, &pong);
                 }
-                wire::CLOSE => return Err(ErrorKind::ConnectionAborted.into()),
+                wire::CLOSE => {
+                    let code = self.buffer[frame.start..frame.end].first_chunk::<2>();
+                    self.clients[index].close_code = code.map(|code| u16::from_be_bytes(*code));
+                    return Err(ErrorKind::ConnectionAborted.into());
+                }
                 _ => {}
             }
             at = frame.end;
@@ -277,11 +335,12 @@ impl Swarm {
     /// Sends whole frames; what the kernel does not take now follows when it can.
     pub fn send(&mut self, index: usize, bytes: &[u8]) {
         let client = &mut self.clients[index];
+        let Some(stream) = &mut client.stream else { return };
         if !client.unsent.is_empty() || !client.is_writable {
             client.unsent.extend_from_slice(bytes);
             return;
         }
-        match client.stream.write(bytes) {
+        match stream.write(bytes) {
             Ok(written) if written == bytes.len() => {}
             Ok(written) => {
                 client.unsent.extend_from_slice(&bytes[written..]);
@@ -297,8 +356,9 @@ impl Swarm {
 
     fn flush(&mut self, index: usize) {
         let client = &mut self.clients[index];
+        let Some(stream) = &mut client.stream else { return };
         while !client.unsent.is_empty() {
-            match client.stream.write(&client.unsent) {
+            match stream.write(&client.unsent) {
                 Ok(written) => drop(client.unsent.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => {

@@ -27,6 +27,34 @@ pub enum Pace {
     Open { messages_per_second: f64 },
 }
 
+/// An open loop that outlives a call: message n is due `n / rate` seconds after its start.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    start_ns: u64,
+    messages_per_second: f64,
+    done: u64,
+}
+
+impl Schedule {
+    pub fn new(start_ns: u64, messages_per_second: f64) -> Self {
+        Schedule { start_ns, messages_per_second, done: 0 }
+    }
+
+    /// Messages that were due so far.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    fn due_ns(&self, nth: u64) -> u64 {
+        self.start_ns + (nth as f64 / self.messages_per_second * 1e9) as u64
+    }
+
+    /// Message 0 is due at the start: one more than the whole intervals that have passed.
+    fn target(&self, now_ns: u64) -> u64 {
+        ((now_ns - self.start_ns) as f64 / 1e9 * self.messages_per_second) as u64 + 1
+    }
+}
+
 /// What was measured between two instants.
 #[derive(Default)]
 pub struct Window {
@@ -114,7 +142,8 @@ impl Traffic {
             }
             self.freed_total = self.freed.iter().sum();
         }
-        let mut due: u64 = 0;
+        let rate = if let Pace::Open { messages_per_second } = pace { messages_per_second } else { 0.0 };
+        let mut schedule = Schedule::new(start_ns, rate);
         let mut asked = Instant::now();
         let mut progress = (self.delivered, Instant::now());
         loop {
@@ -126,13 +155,7 @@ impl Traffic {
                 Pace::Closed { .. } => self.send_freed(swarm),
                 Pace::Rounds if self.freed_total as usize == self.senders => self.send_freed(swarm),
                 Pace::Rounds => {}
-                Pace::Open { messages_per_second } => {
-                    let elapsed = (now_ns - start_ns) as f64 / 1e9;
-                    // Message 0 is due at the start: one more than the whole intervals that have passed.
-                    let target = (elapsed * messages_per_second) as u64 + 1;
-                    self.send_due(swarm, due, target, |nth| start_ns + (nth as f64 / messages_per_second * 1e9) as u64);
-                    due = due.max(target);
-                }
+                Pace::Open { .. } => self.keep(swarm, &mut schedule),
             }
             swarm.turn(Duration::from_millis(1), self)?;
             if asked.elapsed() > Duration::from_millis(1) {
@@ -192,6 +215,15 @@ impl Traffic {
             swarm.send(sender, &self.bytes);
         }
         self.freed_total = 0;
+    }
+
+    /// Sends what the schedule has due by now.
+    pub fn keep(&mut self, swarm: &mut Swarm, schedule: &mut Schedule) {
+        let target = schedule.target(swarm.now_ns());
+        if target > schedule.done {
+            self.send_due(swarm, schedule.done, target, |nth| schedule.due_ns(nth));
+            schedule.done = target;
+        }
     }
 
     /// Sends messages `from..to` of the schedule; message i is sender `i mod senders`'s.
