@@ -180,8 +180,9 @@ fn open_log(config: &Config, mailbox: Mailbox) -> Result<Opened, String> {
         let reader = history::Reader::open(&path).map_err(|error| error.to_string())?;
         Ok(Box::new(reader) as Box<dyn Posts>)
     });
+    let pages = mailbox.clone();
     let worker = store
-        .start(move |answer| mailbox.log(answer))
+        .start(move |answer| mailbox.log(answer), move |answer| pages.page(answer))
         .map_err(|error| format!("history: cannot start its threads: {error}"))?;
     Ok(Opened { log: Log::Worker(Some(worker)), rooms, epoch, posts })
 }

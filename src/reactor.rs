@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::{Shutdown, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -39,6 +39,11 @@ const EVENTS_MAX: usize = 1024;
 const ACCEPTS_PER_TURN: usize = 512;
 /// Questions that the log may have unanswered; at the limit nobody is read from until it has caught up.
 const JOBS_MAX: usize = 16 * 1024;
+/// Pages handled in one turn: each is a third of a millisecond of encoding and sending, and whoever talks meanwhile
+/// waits for it.
+const PAGES_PER_TURN: usize = 1;
+/// Answers that the log's reader may be ahead of the loop; then it waits, so that they do not gather in memory.
+const PAGES_WAITING_MAX: usize = 8;
 /// How long accepting pauses when there is no descriptor left and none in reserve.
 const ACCEPT_PAUSE_MS: u64 = 100;
 /// After the farewells, peers have this long to hang up.
@@ -67,13 +72,56 @@ enum Mail {
 #[derive(Clone)]
 pub struct Mailbox {
     sender: Sender<Mail>,
+    pages: Sender<log::Answer>,
+    gate: Arc<Gate>,
     waker: Arc<Waker>,
+}
+
+/// Lets the log's reader be ahead of the loop by so many answers and no more.
+struct Gate {
+    /// `None`: open, for the end.
+    ahead: Mutex<Option<usize>>,
+    has_moved: Condvar,
+}
+
+impl Gate {
+    fn new() -> Gate {
+        Gate { ahead: Mutex::new(Some(0)), has_moved: Condvar::new() }
+    }
+
+    fn enter(&self) {
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_far = |ahead: &mut Option<usize>| ahead.is_some_and(|ahead| ahead >= PAGES_WAITING_MAX);
+        let mut ahead = self.has_moved.wait_while(ahead, is_far).unwrap_or_else(PoisonError::into_inner);
+        *ahead = ahead.map(|ahead| ahead + 1);
+    }
+
+    fn leave(&self, count: usize) {
+        if count > 0 {
+            let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            *ahead = ahead.map(|ahead| ahead.saturating_sub(count));
+            self.has_moved.notify_one();
+        }
+    }
+
+    fn open(&self) {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.has_moved.notify_all();
+    }
 }
 
 impl Mailbox {
     /// An answer of the log.
     pub fn log(&self, answer: log::Answer) {
         self.put(Mail::Log(answer));
+    }
+
+    /// An answer of the log's reader: in no order with the others, and taken a few a turn. Waits while many do.
+    pub fn page(&self, answer: log::Answer) {
+        self.gate.enter();
+        if self.pages.send(answer).is_ok() {
+            drop(self.waker.wake());
+        }
     }
 
     /// An answer of the summary workers.
@@ -122,6 +170,7 @@ pub struct Inbox {
     poll: Poll,
     mailbox: Mailbox,
     mail: Receiver<Mail>,
+    pages: Receiver<log::Answer>,
 }
 
 impl Inbox {
@@ -130,7 +179,9 @@ impl Inbox {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), MAILBOX)?);
         let (sender, mail) = channel();
-        Ok(Inbox { poll, mailbox: Mailbox { sender, waker }, mail })
+        let (pages, page_mail) = channel();
+        let mailbox = Mailbox { sender, pages, gate: Arc::new(Gate::new()), waker };
+        Ok(Inbox { poll, mailbox, mail, pages: page_mail })
     }
 
     /// Where workers put their answers.
@@ -158,6 +209,8 @@ enum Phase {
 pub struct Reactor {
     poll: Poll,
     mail: Receiver<Mail>,
+    pages: Receiver<log::Answer>,
+    gate: Arc<Gate>,
     signals: UnixStream,
     listener: Option<TcpListener>,
     /// Given up for a moment to turn a client away when there is no descriptor left.
@@ -192,13 +245,14 @@ pub struct Reactor {
     finished: Vec<ClientId>,
     is_accepting: bool,
     has_mail: bool,
+    has_pages: bool,
     has_signal: bool,
 }
 
 impl Reactor {
     /// Puts the parts together; `inbox` is where their workers answer.
     pub fn new(inbox: Inbox, parts: Parts) -> io::Result<Reactor> {
-        let Inbox { poll, mail, .. } = inbox;
+        let Inbox { poll, mailbox, mail, pages } = inbox;
         parts.listener.set_nonblocking(true)?;
         let mut listener = TcpListener::from_std(parts.listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -211,6 +265,8 @@ impl Reactor {
         Ok(Reactor {
             poll,
             mail,
+            pages,
+            gate: mailbox.gate,
             signals,
             listener: Some(listener),
             reserve: File::open("/dev/null").ok(),
@@ -238,6 +294,7 @@ impl Reactor {
             finished: Vec::new(),
             is_accepting: true,
             has_mail: false,
+            has_pages: false,
             has_signal: false,
         })
     }
@@ -275,7 +332,7 @@ impl Reactor {
         for event in events.iter() {
             match event.token() {
                 LISTENER => self.is_accepting = true,
-                MAILBOX => self.has_mail = true,
+                MAILBOX => (self.has_mail, self.has_pages) = (true, true),
                 SIGNALS => self.has_signal = true,
                 Token(slot) => {
                     let Some(id) = self.connections.owner(slot as u32) else { continue };
@@ -294,7 +351,7 @@ impl Reactor {
     fn timeout(&self) -> Option<Duration> {
         let may_accept = self.is_accepting && self.accept_at_ms.is_none() && self.listener.is_some();
         let is_busy = !self.unread.is_empty() || !self.answered.is_empty() || self.connections.is_unsettled();
-        if may_accept || is_busy {
+        if may_accept || is_busy || self.has_pages {
             return Some(Duration::ZERO);
         }
         let drain = match &self.phase {
@@ -476,6 +533,9 @@ impl Reactor {
 
     /// What the workers have answered.
     fn complete(&mut self) {
+        // Taken first and handled last: what is stored is shown before anybody's backlog is read on, and what a page
+        // holds has been shown when it is handled.
+        let pages = self.take_pages(PAGES_PER_TURN);
         if mem::take(&mut self.has_mail) {
             while let Ok(mail) = self.mail.try_recv() {
                 match mail {
@@ -487,6 +547,7 @@ impl Reactor {
         for answer in mem::take(&mut self.answered) {
             self.answered(answer);
         }
+        pages.into_iter().for_each(|answer| self.answered(answer));
         for id in mem::take(&mut self.finished) {
             self.serve(id);
         }
@@ -494,6 +555,14 @@ impl Reactor {
             let held = mem::take(&mut self.held);
             self.unread.extend(held);
         }
+    }
+
+    fn take_pages(&mut self, count_max: usize) -> Vec<log::Answer> {
+        let has_pages = mem::take(&mut self.has_pages);
+        let pages: Vec<log::Answer> = self.pages.try_iter().take(if has_pages { count_max } else { 0 }).collect();
+        self.gate.leave(pages.len());
+        self.has_pages = pages.len() == count_max;
+        pages
     }
 
     fn expire(&mut self) {
@@ -621,10 +690,14 @@ impl Reactor {
         if let Log::Worker(worker) = &mut self.log
             && let Some(worker) = worker.take()
         {
+            // The reader may have to wait for us, who wait for its thread.
+            self.gate.open();
             worker.close();
         }
-        self.has_mail = true;
+        (self.has_mail, self.has_pages) = (true, true);
         self.complete();
+        let pages = self.take_pages(usize::MAX);
+        pages.into_iter().for_each(|answer| self.answered(answer));
         let now_ms = self.time.now_ms;
         let farewells = self.connections.ids();
         let spread_ms = (self.drain.as_millis() as u64).min(farewells.len() as u64 / FAREWELLS_PER_MS);

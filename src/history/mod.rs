@@ -185,25 +185,30 @@ impl Store {
         Reader::open(&self.path)
     }
 
-    /// Starts the threads; each answer is given to `reply`, on the thread that has it.
-    pub fn start(self, reply: impl Fn(Answer) + Send + Clone + 'static) -> io::Result<Handle> {
+    /// Starts the threads; each answer is given away on the thread that has it: to `reply` what is in order with the
+    /// posts, to `pages` (which may make the reader wait) what is not.
+    pub fn start(
+        self,
+        reply: impl Fn(Answer) + Send + 'static,
+        pages: impl Fn(Answer) + Send + 'static,
+    ) -> io::Result<Handle> {
         let reader = self.reader().map_err(io::Error::other)?;
         let folder = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(io::Error::other)?;
         let (orders, ordered) = mpsc::channel();
         let (questions, asked) = mpsc::channel();
         let (nudge, nudged) = mpsc::channel();
         let mut writer = self.writer;
-        let (answer, long_reads, nudged_by_reader) = (reply.clone(), questions.clone(), nudge.clone());
+        let (long_reads, nudged_by_reader) = (questions.clone(), nudge.clone());
         let lock = Arc::new(self.lock);
         let threads = vec![
             spawn("history-write", &lock, move || {
-                writer.run(&ordered, &long_reads, &nudge, &answer);
+                writer.run(&ordered, &long_reads, &nudge, &reply);
                 // The connection first: the folding thread ends with the last nudger, and finds itself alone.
                 drop(writer);
                 drop(nudge);
             })?,
             spawn("history-read", &lock, move || {
-                reader.run(&asked, reply);
+                reader.run(&asked, pages);
                 drop(nudged_by_reader);
             })?,
             spawn("history-fold", &lock, move || fold(folder, &nudged))?,

@@ -43,7 +43,9 @@ impl Log {
 
     fn start(store: Store) -> Log {
         let (reply, answers) = mpsc::channel();
-        let handle = store.start(move |answer| reply.send(answer).expect("the test listens")).expect("starts");
+        let pages = reply.clone();
+        let give = |to: mpsc::Sender<Answer>| move |answer| to.send(answer).expect("the test listens");
+        let handle = store.start(give(reply), give(pages)).expect("starts");
         Log { handle, answers }
     }
 
