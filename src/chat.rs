@@ -168,11 +168,11 @@ struct Member {
 /// How far a member has come to the live stream. Only `Present` ones have a place on the tape.
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
-    /// The log was asked for its read mark and backlog.
-    Joining { resumed: bool, since: Option<Seq> },
-    /// It is fed from the store after `after`. `own`: its own posts since it fell behind, which it must not be sent;
-    /// one that resumes is sent its own as well.
-    Replaying { after: Seq, own: Option<VecDeque<Seq>> },
+    /// The log was asked for its read mark and backlog. `own`: what it has said meanwhile.
+    Joining { resumed: bool, since: Option<Seq>, own: VecDeque<Seq> },
+    /// It is fed from the store after `after`, all but `own`: what it has said on this very connection, and not been
+    /// sent past yet. What it said on an earlier one is replayed like everything else.
+    Replaying { after: Seq, own: VecDeque<Seq> },
     /// It gets what everybody gets.
     Present,
 }
@@ -356,7 +356,7 @@ impl Chat {
         let stage = if hello.is_v2 || since.is_some_and(|since| since < last) {
             let after = since;
             effects.push(Effect::Log(Job::Join { to: client, room: room_name, reader: name, after }));
-            Stage::Joining { resumed: since.is_some(), since }
+            Stage::Joining { resumed: since.is_some(), since, own: VecDeque::new() }
         } else {
             effects.push(Effect::Tune { client, room: room_id, last });
             Stage::Present
@@ -375,8 +375,10 @@ impl Chat {
 
     /// The log has what a joiner needs.
     pub fn joined(&mut self, client: ClientId, read: Seq, page: Page, effects: &mut Vec<Effect>) {
-        let Some(member) = self.members.get(&client) else { return };
-        let Stage::Joining { resumed, since } = member.stage else { return };
+        let Some(member) = self.members.get_mut(&client) else { return };
+        let Stage::Joining { resumed, since, own } = &mut member.stage else { return };
+        let (resumed, since, own) = (*resumed, *since, std::mem::take(own));
+        let member = &self.members[&client];
         let room = self.room(member.room);
         let person = &room.people[&member.person];
         if member.is_v2 {
@@ -393,7 +395,7 @@ impl Chat {
         }
         effects.push(Effect::Send { to: client, event: Event::UserCount(room.people.len()) });
         let after = since.unwrap_or(room.last);
-        self.set_stage(client, Stage::Replaying { after, own: None });
+        self.set_stage(client, Stage::Replaying { after, own });
         self.replay(client, page, effects);
     }
 
@@ -410,10 +412,8 @@ impl Chat {
     fn replay(&mut self, client: ClientId, mut page: Page, effects: &mut Vec<Effect>) {
         let Some(member) = self.members.get_mut(&client) else { return };
         let Stage::Replaying { after, own } = &mut member.stage else { return };
-        if let Some(own) = own {
-            page.posts.retain(|post| !own.contains(&post.seq));
-            own.retain(|seq| *seq > page.looked_at);
-        }
+        page.posts.retain(|post| !own.contains(&post.seq));
+        own.retain(|seq| *seq > page.looked_at);
         if page.more {
             *after = page.looked_at;
         } else {
@@ -452,7 +452,7 @@ impl Chat {
     /// A member's socket is too slow for the live stream: `last` is the last post that it was sent, `own` are its own
     /// after that. [`Chat::drained`] follows once it has taken what it was sent.
     pub fn fell_behind(&mut self, client: ClientId, last: Seq, own: Vec<Seq>) {
-        self.set_stage(client, Stage::Replaying { after: last, own: Some(own.into()) });
+        self.set_stage(client, Stage::Replaying { after: last, own: own.into() });
     }
 
     fn set_stage(&mut self, client: ClientId, stage: Stage) {
@@ -535,7 +535,7 @@ impl Chat {
             let room_id = self.make_room(&room);
             let member = self.members.get_mut(&from).filter(|member| member.room == room_id);
             let is_member = member.is_some();
-            if let Some(Member { stage: Stage::Replaying { own: Some(own), .. }, .. }) = member
+            if let Some(Member { stage: Stage::Joining { own, .. } | Stage::Replaying { own, .. }, .. }) = member
                 && !is_repeat
             {
                 own.push_back(post.seq);
