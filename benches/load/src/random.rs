@@ -7,7 +7,9 @@ impl Random {
     pub fn new(seed: u64) -> Self {
         // Seeds next to each other must not give numbers next to each other, and zero would stay zero.
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        (0..8).for_each(|_| drop(random.next()));
+        for _ in 0..8 {
+            random.next();
+        }
         random
     }
 

@@ -119,11 +119,10 @@ struct Run<'a> {
     server_closed: u64,
 }
 
-/// How a connection ends.
+/// How a connection ends; what is none of these says goodbye.
 const SILENT: usize = 0;
 const MID_FRAME: usize = 1;
 const HANG_UP: usize = 2;
-const GOODBYE: usize = 3;
 
 impl<'a> Run<'a> {
     fn start(place: &Place, options: &'a Options, seed: u64) -> io::Result<Run<'a>> {

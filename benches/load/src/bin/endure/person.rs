@@ -37,6 +37,8 @@ pub enum Frame<'a> {
 pub struct Said {
     pub client_id: String,
     pub text: String,
+    /// On an earlier connection: what was said there may still be shown on this one, beside its ack.
+    is_again: bool,
 }
 
 pub struct Person {
@@ -47,7 +49,7 @@ pub struct Person {
     held: Vec<u64>,
     /// Its own that were acked before all that was said before them had come.
     ahead: BTreeMap<u64, u64>,
-    /// Own messages ahead of this connection's start, which it is sent although it knows them.
+    /// Own messages said on an earlier connection: this one may be sent them although they were acked.
     known: BTreeMap<u64, u64>,
     pub unacked: VecDeque<Said>,
     pub said: u64,
@@ -102,6 +104,7 @@ impl Person {
         self.take_ahead();
         // What is still ahead comes with the replay.
         self.known = std::mem::take(&mut self.ahead);
+        self.unacked.iter_mut().for_each(|said| said.is_again = true);
         let mut path = format!("/ws?v=2&username={}&since={}", self.name, self.last());
         if !self.epoch.is_empty() {
             path.push_str(&format!("&epoch={}&session={}", self.epoch, self.session));
@@ -113,7 +116,7 @@ impl Person {
     pub fn say(&mut self, text: String) -> &Said {
         let client_id = format!("{}-{}", self.name, self.said);
         self.said += 1;
-        self.unacked.push_back(Said { client_id, text });
+        self.unacked.push_back(Said { client_id, text, is_again: false });
         self.unacked.back().expect("it was just put there")
     }
 
@@ -148,10 +151,13 @@ impl Person {
     fn message(&mut self, id: u64, sender: &str, text: &str) -> Result<(), String> {
         let is = hash(sender, text);
         if let Some(known) = self.known.remove(&id) {
-            // A replay holds own messages as well; this one it knew from its ack.
             if known != is {
                 return Err(format!("message {id} came with another text than was acked"));
             }
+            if id <= self.last() {
+                return Ok(());
+            }
+            self.ahead.remove(&id);
         }
         while self.last() + 1 < id {
             let next = self.last() + 1;
@@ -172,7 +178,7 @@ impl Person {
         let Some(at) = self.unacked.iter().position(|said| said.client_id == client_id) else {
             return Err(format!("{client_id} was acked and is not waiting for it"));
         };
-        let Said { text, .. } = self.unacked.remove(at).expect("it was just found there");
+        let Said { text, is_again, .. } = self.unacked.remove(at).expect("it was just found there");
         let is = hash(&self.name, &text);
         let held = usize::try_from(id).ok().and_then(|id| self.held.get(id.wrapping_sub(1)));
         match held {
@@ -180,6 +186,9 @@ impl Person {
             Some(_) => Ok(()),
             None => {
                 self.ahead.insert(id, is);
+                if is_again {
+                    self.known.insert(id, is);
+                }
                 Ok(())
             }
         }
@@ -230,6 +239,11 @@ mod tests {
         let client_id = ann.say("text".into()).client_id.clone();
         ann.receive(&Frame::Ack { client_id: &client_id, id: 3 }).expect("it waits for this");
         assert!(message(&mut ann, 3, "ann").is_err(), "live, its own are not sent back");
-        assert!(ann.receive(&Frame::Ack { client_id: "never-said", id: 4 }).is_err());
+
+        let client_id = ann.say("text".into()).client_id.clone();
+        ann.come_back();
+        ann.receive(&Frame::Ack { client_id: &client_id, id: 4 }).expect("said again");
+        message(&mut ann, 4, "ann").expect("said on the connection before, and shown on this one");
+        assert!(ann.receive(&Frame::Ack { client_id: "never-said", id: 5 }).is_err());
     }
 }
