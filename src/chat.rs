@@ -326,7 +326,11 @@ impl Chat {
     fn add_person(&mut self, room_id: RoomId, hello: &Hello) -> PersonId {
         let id = self.next_person;
         self.next_person += 1;
-        let [user, token] = hello.fresh;
+        let [user, fresh] = hello.fresh;
+        // A token that is nobody's is taken as it is: whoever comes back to a server that has forgotten it, and is cut
+        // off again before it is told another, can still say who it is.
+        let is_free = |token: &Uuid| !token.is_nil() && !self.sessions.contains_key(token);
+        let token = hello.session.filter(is_free).unwrap_or(fresh);
         let person = Person { name: (&*hello.name).into(), user, token, client: None, away_until_ms: 0 };
         let room = self.room_mut(room_id);
         room.names.insert(message::fold(&hello.name), id);

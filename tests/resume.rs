@@ -186,6 +186,23 @@ fn one_that_speaks_while_its_backlog_comes_is_acked_and_not_sent_its_own_words()
     assert!(texts.iter().all(|text| text != "meanwhile"));
 }
 
+/// Found by `endure flaky`: after a restart of the server a client came back, and was cut off before it was told its
+/// new session. Its old one was nobody's, so for ten seconds it was told that its own name was in use, and to stop.
+#[test]
+fn a_session_survives_a_restart_of_the_server_also_when_the_answer_to_it_is_lost() {
+    let server = Server::start();
+    let ann = Client::join_v2(&server, "Ann", "");
+    let token = ann.session["session"].as_str().expect("a token").to_owned();
+    let server = server.restart();
+    let query = format!("username=Ann&v=2&session={token}");
+    Client::connect(&server, &query).expect("is let in").vanish();
+    let ann = Client::join_v2(&server, "Ann", &format!("&session={token}"));
+    assert_eq!(ann.session["session"], token);
+    // In another room, where nobody has it, the same token names nobody.
+    let other = Client::join_v2(&server, "Ann", &format!("&session={token}&room=den"));
+    assert_ne!(other.session["session"], token);
+}
+
 #[test]
 fn what_is_unread_is_what_others_said_after_the_mark_also_after_a_restart() {
     let server = Server::start();
