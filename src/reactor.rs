@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::{Shutdown, SocketAddr};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::{TcpListener, TcpStream, UnixStream};
@@ -39,9 +39,6 @@ const EVENTS_MAX: usize = 1024;
 const ACCEPTS_PER_TURN: usize = 512;
 /// Questions that the log may have unanswered; at the limit nobody is read from until it has caught up.
 const JOBS_MAX: usize = 16 * 1024;
-/// Pages handled in one turn: each is a third of a millisecond of encoding and sending, and whoever talks meanwhile
-/// waits for it.
-const PAGES_PER_TURN: usize = 1;
 /// Answers that the log's reader may be ahead of the loop; then it waits, so that they do not gather in memory.
 const PAGES_WAITING_MAX: usize = 8;
 /// How long accepting pauses when there is no descriptor left and none in reserve.
@@ -72,42 +69,9 @@ enum Mail {
 #[derive(Clone)]
 pub struct Mailbox {
     sender: Sender<Mail>,
-    pages: Sender<log::Answer>,
-    gate: Arc<Gate>,
+    /// Bounded: the log's reader waits when the loop has so many pages to send.
+    pages: SyncSender<log::Answer>,
     waker: Arc<Waker>,
-}
-
-/// Lets the log's reader be ahead of the loop by so many answers and no more.
-struct Gate {
-    /// `None`: open, for the end.
-    ahead: Mutex<Option<usize>>,
-    has_moved: Condvar,
-}
-
-impl Gate {
-    fn new() -> Gate {
-        Gate { ahead: Mutex::new(Some(0)), has_moved: Condvar::new() }
-    }
-
-    fn enter(&self) {
-        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_far = |ahead: &mut Option<usize>| ahead.is_some_and(|ahead| ahead >= PAGES_WAITING_MAX);
-        let mut ahead = self.has_moved.wait_while(ahead, is_far).unwrap_or_else(PoisonError::into_inner);
-        *ahead = ahead.map(|ahead| ahead + 1);
-    }
-
-    fn leave(&self, count: usize) {
-        if count > 0 {
-            let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-            *ahead = ahead.map(|ahead| ahead.saturating_sub(count));
-            self.has_moved.notify_one();
-        }
-    }
-
-    fn open(&self) {
-        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.has_moved.notify_all();
-    }
 }
 
 impl Mailbox {
@@ -118,7 +82,6 @@ impl Mailbox {
 
     /// An answer of the log's reader: in no order with the others, and taken a few a turn. Waits while many do.
     pub fn page(&self, answer: log::Answer) {
-        self.gate.enter();
         if self.pages.send(answer).is_ok() {
             drop(self.waker.wake());
         }
@@ -179,8 +142,8 @@ impl Inbox {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), MAILBOX)?);
         let (sender, mail) = channel();
-        let (pages, page_mail) = channel();
-        let mailbox = Mailbox { sender, pages, gate: Arc::new(Gate::new()), waker };
+        let (pages, page_mail) = sync_channel(PAGES_WAITING_MAX);
+        let mailbox = Mailbox { sender, pages, waker };
         Ok(Inbox { poll, mailbox, mail, pages: page_mail })
     }
 
@@ -210,7 +173,6 @@ pub struct Reactor {
     poll: Poll,
     mail: Receiver<Mail>,
     pages: Receiver<log::Answer>,
-    gate: Arc<Gate>,
     signals: UnixStream,
     listener: Option<TcpListener>,
     /// Given up for a moment to turn a client away when there is no descriptor left.
@@ -252,7 +214,7 @@ pub struct Reactor {
 impl Reactor {
     /// Puts the parts together; `inbox` is where their workers answer.
     pub fn new(inbox: Inbox, parts: Parts) -> io::Result<Reactor> {
-        let Inbox { poll, mailbox, mail, pages } = inbox;
+        let Inbox { poll, mail, pages, .. } = inbox;
         parts.listener.set_nonblocking(true)?;
         let mut listener = TcpListener::from_std(parts.listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -266,7 +228,6 @@ impl Reactor {
             poll,
             mail,
             pages,
-            gate: mailbox.gate,
             signals,
             listener: Some(listener),
             reserve: File::open("/dev/null").ok(),
@@ -533,9 +494,10 @@ impl Reactor {
 
     /// What the workers have answered.
     fn complete(&mut self) {
-        // Taken first and handled last: what is stored is shown before anybody's backlog is read on, and what a page
+        // One a turn, since each is a third of a millisecond of encoding and sending for which all others wait. Taken
+        // first and handled last: what is stored is shown before anybody's backlog is read on, and what a page
         // holds has been shown when it is handled.
-        let pages = self.take_pages(PAGES_PER_TURN);
+        let page = self.take_page();
         if mem::take(&mut self.has_mail) {
             while let Ok(mail) = self.mail.try_recv() {
                 match mail {
@@ -547,7 +509,9 @@ impl Reactor {
         for answer in mem::take(&mut self.answered) {
             self.answered(answer);
         }
-        pages.into_iter().for_each(|answer| self.answered(answer));
+        if let Some(page) = page {
+            self.answered(page);
+        }
         for id in mem::take(&mut self.finished) {
             self.serve(id);
         }
@@ -557,12 +521,13 @@ impl Reactor {
         }
     }
 
-    fn take_pages(&mut self, count_max: usize) -> Vec<log::Answer> {
-        let has_pages = mem::take(&mut self.has_pages);
-        let pages: Vec<log::Answer> = self.pages.try_iter().take(if has_pages { count_max } else { 0 }).collect();
-        self.gate.leave(pages.len());
-        self.has_pages = pages.len() == count_max;
-        pages
+    fn take_page(&mut self) -> Option<log::Answer> {
+        if !self.has_pages {
+            return None;
+        }
+        let page = self.pages.try_recv().ok();
+        self.has_pages = page.is_some();
+        page
     }
 
     fn expire(&mut self) {
@@ -690,14 +655,12 @@ impl Reactor {
         if let Log::Worker(worker) = &mut self.log
             && let Some(worker) = worker.take()
         {
-            // The reader may have to wait for us, who wait for its thread.
-            self.gate.open();
+            // The reader may be waiting for us, who wait for its thread: its pages go nowhere from here on.
+            self.pages = channel().1;
             worker.close();
         }
-        (self.has_mail, self.has_pages) = (true, true);
+        self.has_mail = true;
         self.complete();
-        let pages = self.take_pages(usize::MAX);
-        pages.into_iter().for_each(|answer| self.answered(answer));
         let now_ms = self.time.now_ms;
         let farewells = self.connections.ids();
         let spread_ms = (self.drain.as_millis() as u64).min(farewells.len() as u64 / FAREWELLS_PER_MS);

@@ -135,8 +135,7 @@ impl Receiver for Small {
 
 fn small_room(address: SocketAddr, is_over: &AtomicBool) -> io::Result<Histogram> {
     let mut swarm = Swarm::new(address, false)?;
-    let mut small =
-        Small { begun_ns: Vec::new(), seen: Vec::new(), times: Histogram::default(), is_double: false };
+    let mut small = Small { begun_ns: Vec::new(), seen: Vec::new(), times: Histogram::default(), is_double: false };
     let path = |index| format!("/ws?room=small&username=w{index:02}");
     swarm.join(WITNESSES, path, &mut small, LIMIT)?;
     swarm.quiet_down(&mut small, LIMIT)?;

@@ -131,19 +131,8 @@ impl<'a> Run<'a> {
         let mut random = Random::new(seed);
         let people: Vec<Person> = (0..options.clients).map(|index| Person::new(format!("p{index:04}"))).collect();
         let links = people.iter().map(|_| Link::Away { until_ns: random.below(1_000_000_000) }).collect();
-        let crowd =
-            Crowd { people, links, owner: Vec::new(), entered: Vec::new(), lost: Vec::new(), fault: None };
-        Ok(Run {
-            options,
-            server,
-            swarm,
-            crowd,
-            random,
-            silent: Vec::new(),
-            said: 0,
-            cuts: [0; 4],
-            server_closed: 0,
-        })
+        let crowd = Crowd { people, links, owner: Vec::new(), entered: Vec::new(), lost: Vec::new(), fault: None };
+        Ok(Run { options, server, swarm, crowd, random, silent: Vec::new(), said: 0, cuts: [0; 4], server_closed: 0 })
     }
 
     fn all(&mut self) -> io::Result<String> {
@@ -178,13 +167,7 @@ impl<'a> Run<'a> {
             "{} messages, {} clients, {kills} kills; cut: {silent} silent, {mid_frame} mid-frame, {hang_up} hung up, \
              {goodbye} with goodbye; {} resumes, {} closed by the server, {} told that the name is in use; {} frames, {} acks; \
              all had all {took:.1?} after the end",
-            self.said,
-            self.options.clients,
-            sum.resumed,
-            self.server_closed,
-            sum.names_taken,
-            sum.frames,
-            sum.acks
+            self.said, self.options.clients, sum.resumed, self.server_closed, sum.names_taken, sum.frames, sum.acks
         ))
     }
 

@@ -134,13 +134,18 @@ fn search(address: SocketAddr, options: &Options) -> io::Result<()> {
         times.sort();
         hits.sort_unstable();
         let (p50, p90, max) = (times[SEARCHES / 2], times[SEARCHES * 9 / 10], times[SEARCHES - 1]);
-        println!("search {name}: p50 {p50:.2?}, p90 {p90:.2?}, max {max:.2?}; {} hits at the median", hits[SEARCHES / 2]);
+        println!(
+            "search {name}: p50 {p50:.2?}, p90 {p90:.2?}, max {max:.2?}; {} hits at the median",
+            hits[SEARCHES / 2]
+        );
         Ok(())
     };
     ask("in every message         ", &mut |_| "every".into())?;
     ask("common (rank 1-20)       ", &mut |random| format!("word{}", 1 + random.below(20)))?;
     ask("rare (rank 10,000-20,000)", &mut |random| format!("word{}", 10_000 + random.below(10_000)))?;
-    ask("two common               ", &mut |random| format!("word{}+word{}", 1 + random.below(20), 1 + random.below(20)))?;
+    ask("two common               ", &mut |random| {
+        format!("word{}+word{}", 1 + random.below(20), 1 + random.below(20))
+    })?;
     ask("every and a rare one     ", &mut |random| format!("every+word{}", 10_000 + random.below(10_000)))?;
     ask("common and rare          ", &mut |random| format!("word1+word{}", 10_000 + random.below(10_000)))?;
     ask("two rare (mostly no hit) ", &mut |random| {

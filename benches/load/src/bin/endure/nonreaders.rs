@@ -65,8 +65,7 @@ pub fn run(place: &Place, options: &Options) -> io::Result<()> {
         report("some do not    ", &talk.talk_for(length)?);
         followers.unpause();
         let slack = (options.rate / 2.0) as u64;
-        let caught =
-            talk.go_on(CATCH_UP_LIMIT, |traffic| followers.slowest() + slack >= traffic.messages())?;
+        let caught = talk.go_on(CATCH_UP_LIMIT, |traffic| followers.slowest() + slack >= traffic.messages())?;
         report("they catch up  ", &caught);
         report("all read again ", &talk.talk_for(length)?);
     }

@@ -50,7 +50,8 @@ pub fn run(place: &Place, options: &Options) -> io::Result<()> {
     let (behind, woken) = (last_id(&server, "den")? - followers.slowest(), Instant::now());
     followers.unpause();
     // Up to date while the others talk on: it has what was there a moment ago.
-    let rising = talk.go_on(CATCH_UP_LIMIT, |traffic| followers.slowest() + (rate / 4.0) as u64 >= traffic.messages())?;
+    let rising =
+        talk.go_on(CATCH_UP_LIMIT, |traffic| followers.slowest() + (rate / 4.0) as u64 >= traffic.messages())?;
     let took = woken.elapsed();
     let catching_up = sampler.take_peak();
     let after = talk.talk_for(Duration::from_secs_f64(options.seconds / 3.0))?;
