@@ -161,6 +161,7 @@ fn one_that_speaks_while_its_backlog_comes_is_acked_and_not_sent_its_own_words()
     let server = Server::with(&["--quiet"]);
     let mut bob = Client::join_v2(&server, "Bob", "");
     let mut ann = Client::join_v2(&server, "Ann", "");
+    bob.sees("Ann joined the chat", 2);
     ann.say_as("before", "a0");
     assert_eq!(bob.hears("before"), 1);
     let session = ann.session.clone();
