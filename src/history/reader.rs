@@ -18,6 +18,10 @@ use crate::words::{self, Query};
 /// Names of authors kept at hand; when they are more, all are forgotten.
 pub(super) const AUTHORS_KEPT_MAX: usize = 4096;
 
+/// Posts whose text is looked at, newest first, before the index is asked for the beginning of a word: it puts together
+/// the lists of all words that begin so, and for a short beginning that is every post (seconds, among a million).
+const OPEN_LOOKED: Seq = 4096;
+
 const PAGE: &str =
     "SELECT key, author, at_ms, uuid, client_id, text FROM posts WHERE key > ?1 AND key <= ?2 ORDER BY key";
 const ONE: &str = "SELECT key, author, at_ms, uuid, client_id, text FROM posts WHERE key = ?1";
@@ -213,15 +217,18 @@ impl Reader {
     fn hits(&self, room: &str, query: Query, upto: Seq, limit: usize) -> rusqlite::Result<Vec<i64>> {
         let Some((number, indexed)) = self.room(room)? else { return Ok(Vec::new()) };
         let range = |after: Seq, upto: Seq| (key(number, after) + 1, key(number, upto));
-        let both = |query: &Query| -> rusqlite::Result<Vec<i64>> {
+        let both = |query: &Query, looked: Seq| -> rusqlite::Result<Vec<i64>> {
             let mut hits = Vec::new();
-            self.hits_of_tail(query, range(indexed, upto), limit, &mut hits)?;
-            self.hits_of_index(query, range(0, upto.min(indexed)), limit, &mut hits)?;
+            let border = upto.saturating_sub(looked).min(indexed);
+            self.hits_of_tail(query, range(border, upto), limit, &mut hits)?;
+            if hits.len() < limit && border > 0 {
+                self.hits_of_index(query, range(0, border), limit, &mut hits)?;
+            }
             Ok(hits)
         };
-        let hits = both(&query)?;
+        let hits = both(&query, 0)?;
         match query.opened() {
-            Some(open) if hits.is_empty() => both(&open),
+            Some(open) if hits.is_empty() => both(&open, OPEN_LOOKED),
             _ => Ok(hits),
         }
     }

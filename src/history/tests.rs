@@ -363,6 +363,21 @@ fn a_post_is_found_as_soon_as_it_is_stored_and_after_it_is_indexed() {
     assert_eq!(log.found("den", "café", 9, 50), [6, 5, 1], "tail and index together");
 }
 
+/// The beginning of a word is looked for in the newest texts first, and in the index for the rest: nothing may fall
+/// between the two, and nothing come twice.
+#[test]
+fn the_beginning_of_a_word_is_found_in_new_and_old_posts_alike() {
+    let directory = Directory::new("beginnings");
+    let log = Log::open(&directory.file("a.db"));
+    let text = |n: u64| if n % 1000 == 4 { format!("oddword{n}") } else { format!("word{n}") };
+    log.say((1..=6000).map(|n| draft("den", "Ann", &text(n))).collect());
+    assert_eq!(log.found("den", "oddw", Seq::MAX, 50), [5004, 4004, 3004, 2004, 1004, 4]);
+    assert_eq!(log.found("den", "oddw", Seq::MAX, 3), [5004, 4004, 3004]);
+    assert_eq!(log.found("den", "oddw", 4500, 50), [4004, 3004, 2004, 1004, 4]);
+    assert_eq!(log.found("den", "wor", Seq::MAX, 2), [6000, 5999]);
+    log.close();
+}
+
 fn indexed(path: &Path) -> i64 {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("opens");
     connection.query_row("SELECT sum(indexed) FROM rooms", [], |row| row.get(0)).expect("has rooms")
