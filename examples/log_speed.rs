@@ -24,7 +24,9 @@ impl Log {
     fn open(path: &Path, durability: Durability) -> Log {
         let store = Store::open(path, durability).expect("opens");
         let (reply, answers) = mpsc::channel();
-        let handle = store.start(move |answer| drop(reply.send(answer))).expect("starts");
+        let pages = reply.clone();
+        let give = |to: mpsc::Sender<Answer>| move |answer| drop(to.send(answer));
+        let handle = store.start(give(reply), give(pages)).expect("starts");
         Log { handle, answers }
     }
 
