@@ -107,6 +107,7 @@ enum Wait {
         room: Arc<str>,
         reader: Arc<str>,
         limit: Option<u64>,
+        upto: Seq,
     },
     Search {
         room: Arc<str>,
@@ -261,7 +262,11 @@ impl Api {
                 Response::new(Status::ServiceUnavailable).with_body(JSON, message::status("draining"))
             }
             Route::Readyz => ok(message::status("ready")),
-            Route::Options(allow) => Response::new(Status::NoContent).with_header("Allow", allow),
+            // Also the answer to a preflight of a page elsewhere (Fetch standard, section 3.2.3).
+            Route::Options(allow) => Response::new(Status::NoContent)
+                .with_header("Allow", allow)
+                .with_header("Access-Control-Allow-Methods", allow)
+                .with_header("Access-Control-Allow-Headers", "Authorization, Content-Type"),
             Route::Rooms => ok(rooms(chat)),
             Route::Users => {
                 let room = room(&request.query)?;
@@ -346,7 +351,7 @@ impl Api {
         if let Some(reader) = name(query)? {
             let job = Job::Unread { to: client, room: Arc::clone(&room), reader: Arc::clone(&reader), upto: last };
             effects.push(Effect::Log(job));
-            return Ok(Wait::Unread { room, reader, limit });
+            return Ok(Wait::Unread { room, reader, limit, upto: last });
         }
         let (since, before) = (number(query, "since")?, number(query, "before")?);
         let upto = before.map_or(last, |before| before.saturating_sub(1).min(last));
@@ -412,11 +417,12 @@ impl Api {
 
     /// The log knows how much is unread.
     pub fn unread(&mut self, client: ClientId, read: Seq, count: u64, chat: &Chat, effects: &mut Vec<Effect>) {
-        let Some(Exchange { form, wait: Wait::Unread { room, reader, limit } }) = self.exchanges.get(&client) else {
+        let Some(Exchange { form, wait: Wait::Unread { room, reader, limit, upto } }) = self.exchanges.get(&client)
+        else {
             return;
         };
-        let (form, room, reader, limit) = (*form, Arc::clone(room), Arc::clone(reader), *limit);
-        let last = chat.last(&room);
+        // What has come since the question is in neither the count nor the list.
+        let (form, room, reader, limit, last) = (*form, Arc::clone(room), Arc::clone(reader), *limit, *upto);
         let tail = ListTail {
             unread_count: Some(count),
             read_id: Some(read),

@@ -179,8 +179,9 @@ enum Stage {
 
 #[derive(Debug, Default)]
 struct Presence {
-    joined: Vec<Arc<str>>,
-    left: Vec<Arc<str>>,
+    /// With their connections: who came alone is not told so itself.
+    joined: Vec<(Arc<str>, Option<ClientId>)>,
+    left: Vec<(Arc<str>, Option<ClientId>)>,
     due_ms: Option<u64>,
     told_ms: u64,
 }
@@ -405,6 +406,13 @@ impl Chat {
 
     /// A page of the backlog, in order with the posts: at its end the member is present.
     pub fn backlog(&mut self, client: ClientId, page: Page, effects: &mut Vec<Effect>) {
+        if !page.more
+            && let Some(member) = self.members.get(&client)
+        {
+            // Who came and went meanwhile was announced on the tape, where it was not.
+            let count = self.room(member.room).people.len();
+            effects.push(Effect::Send { to: client, event: Event::UserCount(count) });
+        }
         self.replay(client, page, effects);
     }
 
@@ -416,7 +424,7 @@ impl Chat {
     fn replay(&mut self, client: ClientId, mut page: Page, effects: &mut Vec<Effect>) {
         let Some(member) = self.members.get_mut(&client) else { return };
         let Stage::Replaying { after, own } = &mut member.stage else { return };
-        page.posts.retain(|post| !own.contains(&post.seq));
+        page.posts.retain(|post| own.binary_search(&post.seq).is_err());
         own.retain(|seq| *seq > page.looked_at);
         if page.more {
             *after = page.looked_at;
@@ -500,6 +508,8 @@ impl Chat {
                     client_id,
                 })));
             }
+            // In a crowd each would be a send to thousands, for a line that nobody could read.
+            Request::Typing if room.people.len() > self.rules.presence_bulk => {}
             Request::Typing => {
                 let is_told = |other: &ClientId| {
                     *other != client && self.members.get(other).is_some_and(|m| m.is_v2 && m.stage == Stage::Present)
@@ -560,7 +570,9 @@ impl Chat {
     fn show(&mut self, room_id: RoomId, from: ClientId, post: Post, effects: &mut Vec<Effect>) {
         let room = self.room_mut(room_id);
         room.last = room.last.max(post.seq);
-        let user = room.names.get(&message::fold(&post.author)).map_or(post.uuid, |id| room.people[id].user);
+        let member = self.members.get(&from).filter(|member| member.room == room_id);
+        // A program's post has no connection to name: its own UUID stands for it.
+        let user = member.map_or(post.uuid, |member| self.room(room_id).people[&member.person].user);
         effects.push(Effect::Print(News::Said { name: Arc::clone(&post.author), user, text: post.text.clone() }));
         effects.push(Effect::Broadcast { room: room_id, event: Event::Message(post), author: Some(from) });
     }
@@ -582,7 +594,10 @@ impl Chat {
     pub fn failed(&mut self, client: ClientId, why: &str, effects: &mut Vec<Effect>) {
         let refusal = Refusal::new("store_failed", format!("the history could not be read: {why}"));
         effects.push(Effect::Send { to: client, event: Event::Error(refusal) });
-        effects.push(Effect::Close { to: client, reason: CloseReason::Restart });
+        // One that is present has only asked to move its read mark: it can do without, and will ask again.
+        if self.members.get(&client).is_some_and(|member| member.stage != Stage::Present) {
+            effects.push(Effect::Close { to: client, reason: CloseReason::Restart });
+        }
     }
 
     /// A connection has ended. `is_goodbye`: it said so itself, and need not be waited for.
@@ -617,7 +632,7 @@ impl Chat {
         }
         let is_bulk = room.people.len() + 1 > self.rules.presence_bulk;
         self.sessions.remove(&person.token);
-        self.announce_name(time, room_id, person.name, Notice::Leave, is_bulk, effects);
+        self.announce_name(time, room_id, (person.name, None), Notice::Leave, is_bulk, effects);
         if !is_bulk {
             let count = self.room(room_id).people.len();
             effects.push(Effect::Broadcast { room: room_id, event: Event::UserCount(count), author: None });
@@ -627,27 +642,29 @@ impl Chat {
 
     fn announce(&mut self, time: Time, room_id: RoomId, person: PersonId, notice: Notice, effects: &mut Vec<Effect>) {
         let room = self.room(room_id);
-        let (name, is_bulk) = (Arc::clone(&room.people[&person].name), room.people.len() > self.rules.presence_bulk);
-        self.announce_name(time, room_id, name, notice, is_bulk, effects);
+        let is_bulk = room.people.len() > self.rules.presence_bulk;
+        let person = &room.people[&person];
+        let who = (Arc::clone(&person.name), person.client);
+        self.announce_name(time, room_id, who, notice, is_bulk, effects);
     }
 
     fn announce_name(
         &mut self,
         time: Time,
         room_id: RoomId,
-        name: Arc<str>,
+        who: (Arc<str>, Option<ClientId>),
         notice: Notice,
         is_bulk: bool,
         effects: &mut Vec<Effect>,
     ) {
         let presence = &mut self.room_mut(room_id).presence;
         if !is_bulk && presence.due_ms.is_none() {
-            effects.push(Effect::Broadcast { room: room_id, event: line(notice, &[name]), author: None });
+            effects.push(Effect::Broadcast { room: room_id, event: line(notice, &[who.0]), author: who.1 });
             return;
         }
         match notice {
-            Notice::Leave => presence.left.push(name),
-            Notice::Join | Notice::Welcome => presence.joined.push(name),
+            Notice::Leave => presence.left.push(who),
+            Notice::Join | Notice::Welcome => presence.joined.push(who),
         }
         if presence.due_ms.is_none() {
             let due = time.now_ms.max(presence.told_ms + PRESENCE_MS);
@@ -684,9 +701,11 @@ impl Chat {
         let Some(room) = &mut self.rooms[room_id.0 as usize] else { return };
         let presence = std::mem::take(&mut room.presence);
         room.presence.told_ms = time.now_ms;
-        for (names, notice) in [(presence.joined, Notice::Join), (presence.left, Notice::Leave)] {
+        for (people, notice) in [(presence.joined, Notice::Join), (presence.left, Notice::Leave)] {
+            let author = if let [(_, client)] = people[..] { client } else { None };
+            let names: Vec<Arc<str>> = people.into_iter().map(|(name, _)| name).collect();
             if !names.is_empty() {
-                effects.push(Effect::Broadcast { room: room_id, event: line(notice, &names), author: None });
+                effects.push(Effect::Broadcast { room: room_id, event: line(notice, &names), author });
             }
         }
         let event = Event::UserCount(room.people.len());

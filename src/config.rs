@@ -203,7 +203,7 @@ impl Config {
             is_quiet: switch("CATCHUP_QUIET", &want("CATCHUP_QUIET"))?,
             rate: rate(&want("CATCHUP_RATE_LIMIT"))?,
             allow_duplicate_names: switch("CATCHUP_ALLOW_DUPLICATE_NAMES", &want("CATCHUP_ALLOW_DUPLICATE_NAMES"))?,
-            token: text("CATCHUP_TOKEN").map(Into::into),
+            token: token(text("CATCHUP_TOKEN"))?,
             origins: origins(&want("CATCHUP_ALLOW_ORIGIN"))?,
             drain: Duration::from_millis(number("CATCHUP_DRAIN_MS", &want("CATCHUP_DRAIN_MS"), 0, 60_000)?),
             llm_url,
@@ -258,6 +258,15 @@ fn rate(text: &str) -> Result<Rate, String> {
     }
 }
 
+fn token(text: Option<String>) -> Result<Option<Box<str>>, String> {
+    match text {
+        Some(text) if text.trim().is_empty() => {
+            Err("config: CATCHUP_TOKEN is empty: want a secret, or leave it unset".into())
+        }
+        text => Ok(text.map(Into::into)),
+    }
+}
+
 fn origins(text: &str) -> Result<Vec<Box<str>>, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts
@@ -300,6 +309,7 @@ mod tests {
             ("PORT", "80a", "config: PORT is \"80a\": want a number from 0 to 65535"),
             ("PORT", "65536", "config: PORT is \"65536\": want a number from 0 to 65535"),
             ("HOST", "example", "config: HOST is \"example\": want an IP address such as 0.0.0.0, 127.0.0.1 or ::"),
+            ("CATCHUP_TOKEN", "", "config: CATCHUP_TOKEN is empty: want a secret, or leave it unset"),
             ("CATCHUP_DURABILITY", "most", "config: CATCHUP_DURABILITY is \"most\": want normal or full"),
             ("CATCHUP_QUIET", "maybe", "config: CATCHUP_QUIET is \"maybe\": want true or false"),
             (

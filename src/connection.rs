@@ -35,6 +35,8 @@ pub const STALL_MS_MAX: u64 = 30_000;
 pub const CLOSE_MS_MAX: u64 = 5_000;
 /// Most sends to members of rooms in one turn: a large room is served in slices, so that others get their turn.
 pub const SENDS_PER_TURN: usize = 4_096;
+/// Bytes read at once from a connection whose rate is limited.
+const LIMITED_READ_BYTES: usize = 2 * 1024;
 /// Bytes that a closing connection may still send before it is cut off.
 const DISCARD_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -185,6 +187,11 @@ impl<S: Stream> Connection<S> {
         matches!(self.life, Life::Open).then(|| self.outbox.writer())
     }
 
+    /// Whether so much waits for it that nothing more is to be made for it now.
+    pub fn is_full(&self) -> bool {
+        self.outbox.len() >= OUTBOX_BYTES_HIGH
+    }
+
     /// Whether nothing waits for it: a typing frame would be seen at once.
     pub fn is_caught_up(&self) -> bool {
         self.outbox.is_empty() && self.is_writable
@@ -203,7 +210,7 @@ impl<S: Stream> Connection<S> {
         match self.life {
             Life::Open => {
                 let is_within_rate = self.bucket.is_none_or(|bucket| bucket.full_at_ms() <= now_ms);
-                let has_room = self.outbox.len() < OUTBOX_BYTES_HIGH;
+                let has_room = !self.is_full();
                 let is_heard = match &self.protocol {
                     Protocol::Http(reader) => !(self.is_awaiting && reader.is_full()),
                     Protocol::Ws(_) => true,
@@ -217,6 +224,9 @@ impl<S: Stream> Connection<S> {
 
     /// Reads once into `scratch`. A closing connection's bytes are discarded.
     pub fn read(&mut self, scratch: &mut [u8], now_ms: u64) -> ReadOutcome {
+        // Who is limited is read in small pieces: one of 64 KiB may hold 10,000 messages, and a debt of minutes.
+        let most = if self.bucket.is_some() { LIMITED_READ_BYTES.min(scratch.len()) } else { scratch.len() };
+        let scratch = &mut scratch[..most];
         loop {
             match self.stream.read(scratch) {
                 Ok(0) => return ReadOutcome::End,
@@ -284,12 +294,11 @@ impl<S: Stream> Connection<S> {
     }
 
     /// The peer sends nothing any more. A session ends with that; an answer that is on its way is still given.
-    pub fn end(&mut self, now_ms: u64) {
+    pub fn end(&mut self) {
         self.is_ended = true;
         match (&self.protocol, self.life) {
-            (Protocol::Http(_), Life::Open) if self.is_awaiting => {}
-            (Protocol::Http(_), Life::Open) => self.close(CloseReason::Finished, now_ms),
-            (Protocol::Http(_), Life::Draining(_)) => {}
+            // `serve` closes it behind its last answer.
+            (Protocol::Http(_), Life::Open | Life::Draining(_)) => {}
             _ => self.kill(CloseReason::Gone),
         }
     }
@@ -322,6 +331,10 @@ impl<S: Stream> Connection<S> {
         let before = self.progress();
         if self.send_all(rooms, now_ms).is_err() {
             self.kill(CloseReason::Gone);
+        }
+        if self.stalled_ms.is_some() && before != self.progress() {
+            // Its kernel has acknowledged bytes: a pong waits behind them, and need not have come.
+            self.heard(now_ms);
         }
         let is_owed = !self.is_writable;
         self.stalled_ms = match (is_owed, self.stalled_ms) {
@@ -425,6 +438,8 @@ impl<S: Stream> Connection<S> {
         let stall = self.stalled_ms.map(|since| (since + STALL_MS_MAX, Deadline::Stall));
         let other = match self.life {
             Life::Dead(_) => return None,
+            // A long answer to a slow link: only taking nothing ends it.
+            Life::Draining(_) if matches!(self.protocol, Protocol::Http(_)) => None,
             Life::Draining(_) | Life::Lingering(_) => Some((self.closing_ms + CLOSE_MS_MAX, Deadline::Close)),
             Life::Open => self.held_until().map(|until| (until, Deadline::Rate)).or_else(|| self.patience()),
         };
@@ -434,7 +449,7 @@ impl<S: Stream> Connection<S> {
     /// How long it may stay silent.
     fn patience(&self) -> Option<(u64, Deadline)> {
         let (limit, deadline) = match &self.protocol {
-            Protocol::Http(_) if self.is_awaiting => return None,
+            Protocol::Http(_) if self.is_awaiting || self.wants_drained => return None,
             Protocol::Http(reader) if reader.is_idle() => (IDLE_MS_MAX, Deadline::Idle),
             Protocol::Http(reader) if reader.is_in_body() => (BODY_MS_MAX, Deadline::Body),
             Protocol::Http(_) => (HEAD_MS_MAX, Deadline::Head),
@@ -446,7 +461,7 @@ impl<S: Stream> Connection<S> {
 
     /// Until when its rate holds it back, if there is something to read.
     fn held_until(&self) -> Option<u64> {
-        let bucket = self.bucket.filter(|_| self.is_readable && !self.is_listed)?;
+        let bucket = self.bucket.filter(|_| self.is_readable && !self.is_listed && !self.is_full())?;
         (bucket.tokens < 0.0).then(|| bucket.full_at_ms())
     }
 }
@@ -480,6 +495,8 @@ struct Room {
     /// Slots of those with a place on the tape, ascending: walked in memory order.
     members: Vec<u32>,
     is_dirty: bool,
+    /// It stands in the list of dirty rooms, where it stands once.
+    is_queued: bool,
     /// Where the walk of a large room goes on, and the lowest position seen in it.
     walked: usize,
     lowest: Position,
@@ -506,6 +523,8 @@ pub struct Connections<S> {
     timers: BinaryHeap<Reverse<(u64, ClientId)>>,
     generation: u32,
     settled: Settled,
+    /// [`SENDS_PER_TURN`]; tests walk their small rooms in slices too.
+    sends_per_turn: usize,
 }
 
 impl<S: Stream> Connections<S> {
@@ -520,6 +539,7 @@ impl<S: Stream> Connections<S> {
             timers: BinaryHeap::new(),
             generation: 0,
             settled: Settled::default(),
+            sends_per_turn: SENDS_PER_TURN,
         }
     }
 
@@ -623,7 +643,14 @@ impl<S: Stream> Connections<S> {
         let index = room.0 as usize;
         while self.rooms.len() <= index {
             let tape = Tape::new(last);
-            self.rooms.push(Room { tape, members: Vec::new(), is_dirty: false, walked: 0, lowest: 0 });
+            self.rooms.push(Room {
+                tape,
+                members: Vec::new(),
+                is_dirty: false,
+                is_queued: false,
+                walked: 0,
+                lowest: 0,
+            });
         }
         if self.rooms[index].members.is_empty() {
             self.rooms[index].tape.restart(&mut self.spares, last);
@@ -640,7 +667,8 @@ impl<S: Stream> Connections<S> {
     ) {
         let Some(to) = self.rooms.get_mut(room.0 as usize).filter(|to| !to.members.is_empty()) else { return };
         let (start, end) = to.tape.append(&mut self.spares, post, write);
-        if !mem::replace(&mut to.is_dirty, true) {
+        to.is_dirty = true;
+        if !mem::replace(&mut to.is_queued, true) {
             self.dirty.push_back(room);
         }
         let author = author.and_then(|id| self.slots.get_mut(id.slot as usize).filter(|c| c.id == id));
@@ -676,7 +704,7 @@ impl<S: Stream> Connections<S> {
     }
 
     fn settle_rooms(&mut self, now_ms: u64) {
-        let mut budget = SENDS_PER_TURN;
+        let mut budget = self.sends_per_turn;
         for _ in 0..self.dirty.len() {
             let Some(id) = self.dirty.pop_front() else { break };
             let index = id.0 as usize;
@@ -691,7 +719,8 @@ impl<S: Stream> Connections<S> {
                 self.send_room(index, slot, now_ms);
             }
             if self.rooms[index].walked < self.rooms[index].members.len() {
-                self.dirty.push_front(id);
+                // Behind the others: a large room is not to keep them waiting.
+                self.dirty.push_back(id);
                 return;
             }
             self.finish_walk(id);
@@ -718,6 +747,7 @@ impl<S: Stream> Connections<S> {
         let room = &mut self.rooms[id.0 as usize];
         room.walked = 0;
         room.tape.release(&mut self.spares, room.lowest);
+        room.is_queued = room.is_dirty;
         if room.is_dirty {
             self.dirty.push_back(id);
         }
@@ -776,6 +806,10 @@ impl<S: Stream> Connections<S> {
             if index < room.walked {
                 room.walked -= 1;
             }
+        }
+        if room.members.is_empty() {
+            let end = room.tape.end();
+            room.tape.release(&mut self.spares, end);
         }
     }
 
@@ -840,5 +874,294 @@ impl<S: Stream> Connections<S> {
 impl<S: Stream> Default for Connections<S> {
     fn default() -> Self {
         Connections::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[derive(Default)]
+    struct Wire {
+        room: usize,
+        got: Vec<u8>,
+        shut: bool,
+    }
+    #[derive(Clone, Default)]
+    struct Fake(Rc<RefCell<Wire>>);
+    impl Read for Fake {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(ErrorKind::WouldBlock.into())
+        }
+    }
+    impl Write for Fake {
+        fn write(&mut self, b: &[u8]) -> io::Result<usize> {
+            let mut w = self.0.borrow_mut();
+            assert!(!w.shut);
+            let n = b.len().min(w.room);
+            if n == 0 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            w.room -= n;
+            w.got.extend_from_slice(&b[..n]);
+            Ok(n)
+        }
+        fn write_vectored(&mut self, bs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+            let mut n = 0;
+            for b in bs {
+                match self.write(b) {
+                    Ok(k) => {
+                        n += k;
+                        if k < b.len() {
+                            break;
+                        }
+                    }
+                    Err(e) => {
+                        if n == 0 {
+                            return Err(e);
+                        }
+                        break;
+                    }
+                }
+            }
+            Ok(n)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    impl Stream for Fake {
+        fn shutdown_write(&mut self) -> io::Result<()> {
+            self.0.borrow_mut().shut = true;
+            Ok(())
+        }
+    }
+
+    struct Dice(u64);
+    impl Dice {
+        fn roll(&mut self, n: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (self.0 >> 33) % n
+        }
+    }
+
+    fn frames(mut b: &[u8]) -> Vec<String> {
+        let mut out = Vec::new();
+        while b.len() >= 2 {
+            let (h, n) = match b[1] & 127 {
+                126 => {
+                    if b.len() < 4 {
+                        break;
+                    }
+                    (4, u16::from_be_bytes([b[2], b[3]]) as usize)
+                }
+                127 => {
+                    if b.len() < 10 {
+                        break;
+                    }
+                    (10, u64::from_be_bytes(b[2..10].try_into().unwrap()) as usize)
+                }
+                n => (2, n as usize),
+            };
+            assert!(b[0] == 0x81, "broken stream");
+            if b.len() < h + n {
+                break;
+            }
+            let s = String::from_utf8(b[h..h + n].to_vec()).unwrap();
+            out.push(s.split('#').next().unwrap().to_owned());
+            b = &b[h + n..];
+        }
+        out
+    }
+
+    #[derive(Default)]
+    struct M {
+        id: Option<ClientId>,
+        wire: Fake,
+        tape: Vec<String>,
+        private: Vec<String>,
+        own: Vec<Seq>,
+        start: Seq,
+        off: Option<(Seq, Vec<Seq>)>,
+        room: usize,
+    }
+
+    fn run(seed: u64) {
+        let mut d = Dice(seed);
+        let mut cs: Connections<Fake> = Connections { sends_per_turn: 3, ..Connections::new() };
+        let mut ms: Vec<M> = Vec::new();
+        let mut seq = [0u64; 2];
+        let big = d.roll(3) == 0;
+        for step in 0..3000u64 {
+            match d.roll(12) {
+                0 if ms.len() < 12 => {
+                    let wire = Fake::default();
+                    wire.0.borrow_mut().room = d.roll(100_000) as usize;
+                    let id = cs.admit(wire.clone(), [127, 0, 0, 1].into(), step);
+                    cs.touch(id).unwrap().upgrade(ws::Session::new(65536), step);
+                    let room = d.roll(2) as usize;
+                    cs.tune(id, RoomId(room as u32), seq[room]);
+                    ms.push(M { id: Some(id), wire, start: seq[room], room, ..M::default() });
+                }
+                1 if !ms.is_empty() => {
+                    // a private frame
+                    let i = d.roll(ms.len() as u64) as usize;
+                    let m = &mut ms[i];
+                    if let Some(out) = cs.touch(m.id.unwrap()).and_then(|c| c.writer()) {
+                        let s = format!("x{step}");
+                        ws::write_text(out, format!("{s}#{}", "-".repeat(d.roll(300) as usize)).as_bytes());
+                        m.private.push(s);
+                    }
+                }
+                2 if !ms.is_empty() && d.roll(20) == 0 => {
+                    let i = d.roll(ms.len() as u64) as usize;
+                    let m = ms.swap_remove(i);
+                    cs.touch(m.id.unwrap()).unwrap().kill(CloseReason::Gone);
+                }
+                3..=6 if !ms.is_empty() => {
+                    let n = d.roll(20);
+                    for _ in 0..n {
+                        let i = d.roll(ms.len() as u64) as usize;
+                        let room = ms[i].room;
+                        let is_post = d.roll(4) != 0;
+                        let author = (is_post && d.roll(10) != 0).then_some(i);
+                        if is_post {
+                            seq[room] += 1;
+                        }
+                        let s = if is_post { format!("p{}", seq[room]) } else { format!("u{step}") };
+                        let pad = if big {
+                            d.roll(20000)
+                        } else if d.roll(30) == 0 {
+                            d.roll(70000)
+                        } else {
+                            d.roll(200)
+                        };
+                        let bytes = format!("{s}#{}", "=".repeat(pad as usize));
+                        cs.broadcast(
+                            RoomId(room as u32),
+                            is_post.then_some(seq[room]),
+                            author.and_then(|i| ms[i].id),
+                            |o| ws::write_text(o, bytes.as_bytes()),
+                        );
+                        for (k, m) in ms.iter_mut().enumerate().filter(|(_, m)| m.room == room && m.off.is_none()) {
+                            if author == Some(k) {
+                                m.own.push(seq[room]);
+                            } else {
+                                m.tape.push(s.clone());
+                            }
+                        }
+                    }
+                }
+                7..=8 if !ms.is_empty() => {
+                    let i = d.roll(ms.len() as u64) as usize;
+                    let most = if d.roll(2) == 0 { 100 } else { 200_000 };
+                    ms[i].wire.0.borrow_mut().room += d.roll(most) as usize;
+                    cs.writable(ms[i].id.unwrap());
+                }
+                _ => {}
+            }
+            if d.roll(3) != 0 {
+                settle(&mut cs, &mut ms, step);
+            }
+        }
+        for m in &ms {
+            m.wire.0.borrow_mut().room = usize::MAX / 2;
+            cs.writable(m.id.unwrap());
+        }
+        for s in 0..5 {
+            settle(&mut cs, &mut ms, 4000 + s);
+        }
+        for m in &ms {
+            let got = frames(&m.wire.0.borrow().got);
+            let private: Vec<_> = got.iter().filter(|f| f.starts_with('x')).cloned().collect();
+            assert_eq!(private, m.private, "private");
+            let tape: Vec<_> = got.iter().filter(|f| !f.starts_with('x')).cloned().collect();
+            match &m.off {
+                None => assert_eq!(tape, m.tape, "tape of {:?}", m.id),
+                Some((last, own)) => {
+                    assert_eq!(tape, m.tape[..tape.len()], "prefix");
+                    let posts: Vec<u64> =
+                        tape.iter().filter_map(|f| f.strip_prefix('p')).map(|n| n.parse().unwrap()).collect();
+                    let all: Vec<u64> = m
+                        .tape
+                        .iter()
+                        .filter_map(|f| f.strip_prefix('p'))
+                        .map(|n| n.parse().unwrap())
+                        .filter(|n| n <= last)
+                        .collect();
+                    assert_eq!(posts, all, "sent are those up to last {last}, start {}", m.start);
+                    assert_eq!(own, &m.own.iter().copied().filter(|n| n > last).collect::<Vec<_>>(), "own");
+                }
+            }
+        }
+        assert!(cs.dirty.len() <= 2);
+    }
+
+    fn settle(cs: &mut Connections<Fake>, ms: &mut [M], now: u64) {
+        let s = cs.settle(now, |_, _| {});
+        for (id, last, own) in s.behind {
+            if let Some(m) = ms.iter_mut().find(|m| m.id == Some(id)) {
+                m.off = Some((last, own));
+            }
+        }
+    }
+
+    #[test]
+    fn every_member_gets_every_frame_once_in_order() {
+        for seed in 0..400 {
+            run(seed);
+        }
+    }
+
+    #[test]
+    fn a_large_room_stands_in_the_list_of_dirty_rooms_once() {
+        let mut cs: Connections<Fake> = Connections { sends_per_turn: 3, ..Connections::new() };
+        for _ in 0..8 {
+            let wire = Fake::default();
+            wire.0.borrow_mut().room = usize::MAX / 2;
+            let id = cs.admit(wire, [127, 0, 0, 1].into(), 0);
+            cs.touch(id).unwrap().upgrade(ws::Session::new(65536), 0);
+            cs.tune(id, RoomId(0), 0);
+        }
+        cs.settle(0, |_, _| {});
+        for turn in 0..300u64 {
+            cs.broadcast(RoomId(0), Some(turn + 1), None, |o| ws::write_text(o, b"hello"));
+            cs.settle(turn, |_, _| {});
+            assert!(cs.dirty.len() <= 1);
+        }
+        let mut spare = 0;
+        while cs.is_unsettled() {
+            cs.settle(1000, |_, _| {});
+            spare += 1;
+        }
+        assert!(spare <= 6);
+    }
+
+    #[test]
+    fn an_empty_room_keeps_no_frames() {
+        let mut cs: Connections<Fake> = Connections { sends_per_turn: 3, ..Connections::new() };
+        let join = |cs: &mut Connections<Fake>, room| {
+            let w = Fake::default();
+            w.0.borrow_mut().room = room;
+            let id = cs.admit(w, [127, 0, 0, 1].into(), 0);
+            cs.touch(id).unwrap().upgrade(ws::Session::new(65536), 0);
+            cs.tune(id, RoomId(0), 0);
+            id
+        };
+        let (a, b) = (join(&mut cs, usize::MAX / 2), join(&mut cs, 10));
+        for n in 0..16 {
+            cs.broadcast(RoomId(0), Some(n + 1), Some(a), |o| ws::write_text(o, &[b'x'; 16000]));
+            cs.settle(0, |_, _| {});
+        }
+        for id in [a, b] {
+            cs.untune(id);
+            cs.touch(id).unwrap().kill(CloseReason::Gone);
+        }
+        cs.settle(1, |_, _| {});
+        assert!(cs.is_empty());
+        let text = format!("{:?}", cs.rooms[0].tape).len();
+        assert!(text < 10_000, "debug text of the tape is {text} long");
     }
 }

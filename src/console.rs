@@ -229,6 +229,7 @@ mod tests {
 
     impl Write for Stalled {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.out.send(String::new()).expect("the test listens");
             let mut open = self.gate.0.lock().expect("no test panics inside");
             while !*open {
                 open = self.gate.1.wait(open).expect("no test panics inside");
@@ -248,7 +249,10 @@ mod tests {
         let (out, seen) = channel();
         let console = Console::start(Stalled { gate: Arc::clone(&gate), out }).unwrap();
         let all = LINES_MAX * 2;
-        for count in 0..all {
+        console.print(Line { at_ms: 0, news: News::Online(0) });
+        // Once it is in its first write it takes no more lines, and does not look at the count.
+        assert_eq!(seen.recv().unwrap(), "");
+        for count in 1..all {
             console.print(Line { at_ms: 0, news: News::Online(count) });
         }
         let missed = console.missed();

@@ -204,6 +204,9 @@ fn bind(config: &Config) -> Result<TcpListener, String> {
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
         }
+        // Every client's socket is a copy of this one: what its kernel holds unsent is bounded, so a slow reader is
+        // seen to take bytes, and a ping does not wait behind megabytes.
+        socket.set_tcp_notsent_lowat(128 * 1024)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use chrono::{Local, TimeZone};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 pub use uuid::Uuid;
 
 /// The number of a post in its room: 1, 2, 3 … without a gap. 0 stands for "before the first".
@@ -245,7 +246,7 @@ pub fn parse_uuid(text: &str) -> Option<Uuid> {
 
 /// The name under which names are compared: without regard to case.
 pub fn fold(name: &str) -> Box<str> {
-    name.to_lowercase().into_boxed_str()
+    name.chars().filter(|c| *c != '\u{fe0f}').flat_map(char::to_lowercase).collect()
 }
 
 /// Checks a name as a person typed it: 1-32 characters after trimming, no control characters, not `System`.
@@ -288,9 +289,16 @@ pub fn check_room(raw: Option<&str>) -> Result<&str, String> {
     }
 }
 
+/// Characters that show as nothing, as a blank, or as another order of the text. Not U+FE0F, which emoji need: names are
+/// compared without it.
 fn is_invisible(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || (c.is_whitespace() && c != ' ')
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Checks a text: not blank, at most [`TEXT_BYTES_MAX`] bytes.
@@ -313,7 +321,9 @@ struct WireRequest<'a> {
     message: Option<Cow<'a, str>>,
     #[serde(borrow)]
     client_id: Option<Cow<'a, str>>,
-    id: Option<Seq>,
+    /// Looked at in a read frame only.
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
 }
 
 /// Reads one text frame. A text that is not a JSON object is a message by itself.
@@ -335,7 +345,8 @@ fn request_of(wire: WireRequest<'_>) -> Result<Request<'_>, Refusal> {
         Some("typing") => return Ok(Request::Typing),
         Some("read") => {
             let want = "a read frame is {\"type\":\"read\",\"id\":N} with a number";
-            return wire.id.map(|seq| Request::Read { seq }).ok_or_else(|| Refusal::new("bad_read", want));
+            let seq = wire.id.and_then(|id| id.get().parse().ok());
+            return seq.map(|seq| Request::Read { seq }).ok_or_else(|| Refusal::new("bad_read", want));
         }
         Some(other) => {
             let shown: String = other.chars().take(32).collect();
@@ -687,4 +698,57 @@ pub fn parse_archive_line(line: &str) -> Result<(String, Post), String> {
         client_id: line.client_id.map(Into::into),
     };
     Ok((line.room.into_owned(), post))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_look_alike_or_like_nothing_are_refused() {
+        for name in [
+            "",
+            " ",
+            "System",
+            "sYSTEM",
+            "a\u{200b}",
+            "Alice\u{34f}",
+            "Bob\u{a0}Lee",
+            "\u{3164}",
+            "\u{2800}",
+            "a\nb",
+            "\u{202e}x",
+        ] {
+            assert!(check_name(Some(name)).is_err(), "{name:?}");
+        }
+        assert!(check_name(None).is_err());
+        assert!(check_name(Some(&"x".repeat(33))).is_err());
+        for name in ["Ann", " Ann ", "Zoë", "田中", "نور", "Ann Lee", "❤\u{fe0f}", &"é".repeat(32)] {
+            assert_eq!(check_name(Some(name)), Ok(name.trim()));
+        }
+        assert_eq!(fold("ANN\u{fe0f}"), fold("ann"));
+    }
+
+    #[test]
+    fn a_frame_is_an_object_that_is_understood_or_a_text_or_told_what_is_wrong() {
+        let say = |text: &'static str| Ok(Request::Say { text: text.into(), client_id: None });
+        assert_eq!(parse_request("hello"), say("hello"));
+        assert_eq!(parse_request("[1]"), say("[1]"));
+        assert_eq!(parse_request("{not json"), say("{not json"));
+        assert_eq!(parse_request(r#"{"type":"message","message":"hi","id":"mine","more":[1]}"#), say("hi"));
+        assert_eq!(parse_request(r#"{"message":"hi"}"#), say("hi"));
+        assert_eq!(parse_request(r#"{"type":"read","id":7}"#), Ok(Request::Read { seq: 7 }));
+        for (frame, code) in [
+            (r#"{"type":"message"}"#, "bad_message"),
+            (r#"{"type":"message","message":7}"#, "bad_message"),
+            (r#"{"type":"read","id":"7"}"#, "bad_read"),
+            (r#"{"type":"read","id":-7}"#, "bad_read"),
+            (r#"{"type":"dance"}"#, "unknown_type"),
+            (r#"{"type":"message","message":"x","client_id":""}"#, "bad_client_id"),
+        ] {
+            assert_eq!(parse_request(frame).unwrap_err().code, code, "{frame}");
+        }
+        let long = format!(r#"{{"type":"message","message":7,"{}":1}}"#, "x".repeat(60_000));
+        assert!(parse_request(&long).unwrap_err().message.len() < 1000);
+    }
 }

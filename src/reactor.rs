@@ -10,7 +10,9 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::{TcpListener, TcpStream, UnixStream};
@@ -41,6 +43,8 @@ const ACCEPTS_PER_TURN: usize = 512;
 const JOBS_MAX: usize = 16 * 1024;
 /// Answers that the log's reader may be ahead of the loop; then it waits, so that they do not gather in memory.
 const PAGES_WAITING_MAX: usize = 8;
+/// At the end, how long the log's reader is listened to before looking whether its thread has ended.
+const PAGES_WAIT: Duration = Duration::from_millis(1);
 /// How long accepting pauses when there is no descriptor left and none in reserve.
 const ACCEPT_PAUSE_MS: u64 = 100;
 /// After the farewells, peers have this long to hang up.
@@ -187,6 +191,8 @@ pub struct Reactor {
     rate: Rate,
     drain: Duration,
     phase: Phase,
+    /// From now on a signal ends the process at once.
+    is_stopping: Arc<AtomicBool>,
     started: Instant,
     time: Time,
     encoder: Encoder,
@@ -219,7 +225,10 @@ impl Reactor {
         let mut listener = TcpListener::from_std(parts.listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let (mut signals, sender) = UnixStream::pair()?;
+        let is_stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
+            // In the handler itself: the loop may be waiting for the log's threads.
+            signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&is_stopping))?;
             let sender = std::os::fd::OwnedFd::from(std::os::unix::net::UnixStream::from(sender_clone(&sender)?));
             signal_hook::low_level::pipe::register(signal, sender)?;
         }
@@ -241,6 +250,7 @@ impl Reactor {
             rate: parts.rate,
             drain: parts.drain,
             phase: Phase::Serving,
+            is_stopping,
             started: Instant::now(),
             time: Time::default(),
             encoder: Encoder::default(),
@@ -311,7 +321,10 @@ impl Reactor {
 
     fn timeout(&self) -> Option<Duration> {
         let may_accept = self.is_accepting && self.accept_at_ms.is_none() && self.listener.is_some();
-        let is_busy = !self.unread.is_empty() || !self.answered.is_empty() || self.connections.is_unsettled();
+        let is_busy = !self.unread.is_empty()
+            || !self.answered.is_empty()
+            || !self.finished.is_empty()
+            || self.connections.is_unsettled();
         if may_accept || is_busy || self.has_pages {
             return Some(Duration::ZERO);
         }
@@ -386,17 +399,21 @@ impl Reactor {
         let Some(connection) = self.connections.touch(id) else { return };
         connection.is_listed = false;
         for _ in 0..READS_PER_TURN {
-            match connection.read(&mut self.scratch, now_ms) {
+            let outcome = connection.read(&mut self.scratch, now_ms);
+            connection.is_readable = matches!(outcome, ReadOutcome::More(_));
+            match outcome {
                 ReadOutcome::More(_) => {}
                 ReadOutcome::Drained(_) => return,
-                ReadOutcome::End => return connection.end(now_ms),
+                ReadOutcome::End => return connection.end(),
             }
         }
+        self.list(id, false);
     }
 
     fn end(&mut self, id: ClientId) {
         if let Some(connection) = self.connections.touch(id) {
-            connection.end(self.time.now_ms);
+            connection.end();
+            self.serve(id);
         }
     }
 
@@ -465,6 +482,11 @@ impl Reactor {
             let now_ms = self.time.now_ms;
             let Some(connection) = self.connections.touch(id) else { return };
             let (Life::Open, false) = (connection.life(), connection.is_awaiting) else { return };
+            if connection.is_full() {
+                // What it asks next is answered when it has taken this: 50 KB of page for each 26 bytes of request.
+                connection.wants_drained = true;
+                return;
+            }
             let (peer, is_ended) = (connection.peer, connection.is_ended());
             let Protocol::Http(reader) = &mut connection.protocol else { return };
             let was_in_body = reader.is_in_body();
@@ -571,6 +593,7 @@ impl Reactor {
                 self.chat.drained(id, &mut self.chat_effects);
             } else {
                 self.api.drained(id, &mut self.api_effects);
+                self.finished.push(id);
             }
         }
         self.perform();
@@ -650,14 +673,18 @@ impl Reactor {
     /// Stops taking anything; what was received is stored and shown before anyone is sent away.
     fn begin_drain(&mut self) {
         self.note("stopping: storing what was received and saying goodbye".into());
+        self.is_stopping.store(true, Ordering::Relaxed);
         self.listener = None;
         self.api.drain();
         if let Log::Worker(worker) = &mut self.log
             && let Some(worker) = worker.take()
         {
-            // The reader may be waiting for us, who wait for its thread: its pages go nowhere from here on.
-            self.pages = channel().1;
-            worker.close();
+            // The reader may be waiting for us to take its pages, while we wait for its thread.
+            let closing = thread::spawn(move || worker.close());
+            while !closing.is_finished() {
+                self.answered.extend(self.pages.recv_timeout(PAGES_WAIT));
+            }
+            self.answered.extend(self.pages.try_iter());
         }
         self.has_mail = true;
         self.complete();

@@ -133,7 +133,7 @@ fn a_bad_object_or_a_blank_text_gets_an_error_frame_and_nothing_is_stored() {
         ("{\"message\":\"a\",\"message\":\"b\"}", "bad_message"),
         ("{\"type\":\"dance\",\"message\":\"a\"}", "unknown_type"),
         ("{\"type\":\"read\"}", "bad_read"),
-        ("{\"type\":\"read\",\"id\":-1}", "bad_message"),
+        ("{\"type\":\"read\",\"id\":-1}", "bad_read"),
         ("{\"type\":\"message\",\"message\":\"\"}", "blank_message"),
         ("{\"type\":\"message\",\"message\":\" \\n\\t\\u00a0 \"}", "blank_message"),
         ("", "blank_message"),

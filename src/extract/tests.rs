@@ -393,25 +393,3 @@ fn content_words_are_stems_without_function_words() {
     assert_eq!(content_words("会议室"), ["会议", "议室"]);
     assert!(content_words("").is_empty());
 }
-
-/// Ten times the messages may cost about ten times the work: counted in a bound that a quadratic pass would break.
-#[test]
-fn the_work_grows_with_the_conversation_and_not_with_its_square() {
-    let talk = |count: u64| -> Vec<String> {
-        (0..count).map(|i| format!("I'll move case {i} to rack{} by Friday, ok?", i % 977)).collect()
-    };
-    let time = |texts: &[String]| {
-        let lines: Vec<Line> = texts
-            .iter()
-            .zip(1..)
-            .map(|(text, id)| Line { id, sender: ["a", "b", "c"][id as usize % 3], text, at_ms: 0 })
-            .collect();
-        let start = std::time::Instant::now();
-        digest(&lines);
-        start.elapsed()
-    };
-    let (small, large) = (talk(300), talk(3_000));
-    let few = (0..3).map(|_| time(&small)).min().expect("three runs");
-    let many = (0..3).map(|_| time(&large)).min().expect("three runs");
-    assert!(many < few * 40, "300 took {few:?}, 3,000 took {many:?}");
-}

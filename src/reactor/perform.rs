@@ -97,8 +97,8 @@ impl Reactor {
         self.jobs += 1;
         match &mut self.log {
             Log::Worker(Some(worker)) => worker.submit(job),
-            // Only at the end of the server: who asks now gets no answer, and is sent away in a moment.
-            Log::Worker(None) => self.jobs -= 1,
+            // Only at the end of the server: who asks now is told so at once.
+            Log::Worker(None) => self.answered.push(refused(job)),
             Log::Memory(memory) => self.answered.extend(memory.answer(job)),
         }
     }
@@ -261,5 +261,20 @@ impl Reactor {
             summary::Answer::Failed { to, why } => self.api.failed(to, &why, &mut self.api_effects),
         }
         self.perform();
+    }
+}
+
+/// The answer to a job that comes when the log is closed.
+fn refused(job: Job) -> Answer {
+    let why = "the server is stopping".to_owned();
+    match job {
+        Job::Append(draft) => Answer::Refused(vec![draft], why),
+        Job::Mark { to: None, .. } => Answer::Refused(Vec::new(), why),
+        Job::Mark { to: Some(to), .. }
+        | Job::Join { to, .. }
+        | Job::Backlog { to, .. }
+        | Job::Page { to, .. }
+        | Job::Unread { to, .. }
+        | Job::Search { to, .. } => Answer::Failed { to, why },
     }
 }
