@@ -19,13 +19,13 @@ pub struct Options {
     #[arg(long, default_value_t = 1.0)]
     percent: f64,
     /// Messages a second, of all senders
-    #[arg(long, default_value_t = 40.0)]
+    #[arg(long, default_value_t = 20.0)]
     rate: f64,
-    /// Length of a text in bytes
-    #[arg(long, default_value_t = 1000)]
+    /// Length of a text in bytes. What passes in one part must not fit into the kernel's buffers (2.6 MiB on loopback)
+    #[arg(long, default_value_t = 8000)]
     size: usize,
     /// Seconds of each part: three in which all read, and two between them in which some do not
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, default_value_t = 22.0)]
     seconds: f64,
     /// SO_RCVBUF of those who do not read: the smaller, the sooner the server must care
     #[arg(long, default_value_t = 4096)]
