@@ -31,9 +31,10 @@ pub struct Browser {
     link: Rc<RefCell<Link>>,
 }
 
-/// A tab with cookies and storage of its own.
+/// A tab; its cookies and storage are its own, or those of the tab that it was opened beside.
 pub struct Tab {
     session: String,
+    context: Value,
     link: Rc<RefCell<Link>>,
 }
 
@@ -50,7 +51,12 @@ impl Browser {
         let mut child = Command::new(program)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--mute-audio"])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-            .args(["--disable-dev-shm-usage", "--disable-extensions", "--remote-debugging-port=0"])
+            .args([
+                "--disable-dev-shm-usage",
+                "--disable-extensions",
+                "--disable-lcd-text",
+                "--remote-debugging-port=0",
+            ])
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg("about:blank")
             .stdout(Stdio::null())
@@ -77,16 +83,15 @@ impl Browser {
 
     /// Opens `url` as somebody else would: nothing is shared with other tabs.
     pub fn open(&self, url: &str) -> Tab {
-        let context = self.call("Target.createBrowserContext", json!({}))["browserContextId"].clone();
-        let target = self.call("Target.createTarget", json!({"url": "about:blank", "browserContextId": context}));
-        let attached = self.call("Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true}));
-        let session = attached["sessionId"].as_str().expect("a session").to_owned();
-        let tab = Tab { session, link: Rc::clone(&self.link) };
-        tab.call("Page.enable", json!({}));
-        tab.call("Runtime.enable", json!({}));
-        tab.call("Log.enable", json!({}));
+        let tab = self.blank();
         tab.go(url);
         tab
+    }
+
+    /// A tab of somebody else, before it goes anywhere.
+    pub fn blank(&self) -> Tab {
+        let context = self.call("Target.createBrowserContext", json!({}))["browserContextId"].clone();
+        Tab::attach(&self.link, context)
     }
 
     fn call(&self, method: &str, params: Value) -> Value {
@@ -128,9 +133,85 @@ fn call(link: &RefCell<Link>, session: Option<&str>, method: &str, params: Value
 }
 
 impl Tab {
+    fn attach(link: &Rc<RefCell<Link>>, context: Value) -> Tab {
+        let target =
+            call(link, None, "Target.createTarget", json!({"url": "about:blank", "browserContextId": context}));
+        let attached =
+            call(link, None, "Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true}));
+        let session = attached["sessionId"].as_str().expect("a session").to_owned();
+        let tab = Tab { session, context, link: Rc::clone(link) };
+        for domain in ["Page", "Runtime", "Log", "Network"] {
+            tab.call(&format!("{domain}.enable"), json!({}));
+        }
+        tab
+    }
+
+    /// A further tab of the same person.
+    pub fn beside(&self, url: &str) -> Tab {
+        let tab = Tab::attach(&self.link, self.context.clone());
+        tab.go(url);
+        tab
+    }
+
     /// Calls a method of this tab.
     pub fn call(&self, method: &str, params: Value) -> Value {
         call(&self.link, Some(&self.session), method, params)
+    }
+
+    /// Runs this before the scripts of each page that is loaded from now on.
+    pub fn run_first(&self, script: &str) {
+        self.call("Page.addScriptToEvaluateOnNewDocument", json!({"source": script}));
+    }
+
+    /// Cuts this tab off from the network, or lets it back.
+    pub fn set_offline(&self, is_offline: bool) {
+        let nothing = json!({"offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+        self.call("Network.emulateNetworkConditions", nothing);
+    }
+
+    /// A phone: small, touched, held upright.
+    pub fn be_phone(&self) {
+        let size = json!({"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true});
+        self.call("Emulation.setDeviceMetricsOverride", size);
+        self.call("Emulation.setTouchEmulationEnabled", json!({"enabled": true}));
+    }
+
+    /// A window of this many CSS pixels.
+    pub fn resize(&self, width: u32, height: u32) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.call("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// Somebody who likes it dark.
+    pub fn be_dark(&self) {
+        let features = json!([{"name": "prefers-color-scheme", "value": "dark"}]);
+        self.call("Emulation.setEmulatedMedia", json!({"features": features}));
+    }
+
+    /// Loads the page again, and waits until its script has run.
+    pub fn reload(&self) {
+        let seen = self.link.borrow().events.len();
+        self.call("Page.reload", json!({}));
+        let mut link = self.link.borrow_mut();
+        let is_loaded = |event: &Value| event["sessionId"] == *self.session && event["method"] == "Page.loadEventFired";
+        while !link.events[seen..].iter().any(is_loaded) {
+            let Message::Text(text) = link.socket.read().expect("a reload ends") else { continue };
+            let event = serde_json::from_str(&text).expect("Chromium speaks JSON");
+            link.events.push(event);
+        }
+    }
+
+    /// Every address that this tab has asked for, sockets too, in order.
+    pub fn requests(&self) -> Vec<String> {
+        self.eval("0");
+        let link = self.link.borrow();
+        let of_tab = link.events.iter().filter(|event| event["sessionId"] == *self.session);
+        let address = |event: &Value| match event["method"].as_str()? {
+            "Network.requestWillBeSent" => event["params"]["request"]["url"].as_str().map(str::to_owned),
+            "Network.webSocketCreated" => event["params"]["url"].as_str().map(str::to_owned),
+            _ => None,
+        };
+        of_tab.filter_map(address).filter(|url| !url.starts_with("data:")).collect()
     }
 
     /// Loads an address, and waits until its script has run.
@@ -158,34 +239,53 @@ impl Tab {
         eventually(expression, || (self.eval(expression) == true).then_some(()));
     }
 
-    /// Types text and presses keys as a person does.
+    /// Types text as a person does.
     pub fn type_text(&self, text: &str) {
         self.call("Input.insertText", json!({"text": text}));
     }
 
-    /// Presses Enter.
-    pub fn press_enter(&self) {
-        let key =
-            json!({"type": "keyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"});
-        self.call("Input.dispatchKeyEvent", key);
-        let key = json!({"type": "keyUp", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13});
-        self.call("Input.dispatchKeyEvent", key);
+    /// Presses a key: `Enter`, `Shift+Tab`, `Control+k`, `?`.
+    pub fn press(&self, keys: &str) {
+        let (held, key) = keys.rsplit_once('+').unwrap_or(("", keys));
+        let bit = |name: &str| match name {
+            "Alt" => 1,
+            "Control" => 2,
+            "Shift" => 8,
+            _ => 0,
+        };
+        let modifiers: u32 = held.split('+').map(bit).sum();
+        let upper = key.to_uppercase();
+        let (code, number, text) = match key {
+            "Enter" => ("Enter".to_owned(), 13, "\r"),
+            "Escape" => ("Escape".to_owned(), 27, ""),
+            "Tab" => ("Tab".to_owned(), 9, ""),
+            "End" => ("End".to_owned(), 35, ""),
+            "Home" => ("Home".to_owned(), 36, ""),
+            "ArrowUp" => ("ArrowUp".to_owned(), 38, ""),
+            "ArrowDown" => ("ArrowDown".to_owned(), 40, ""),
+            "/" | "?" => ("Slash".to_owned(), 191, key),
+            _ => (format!("Key{upper}"), u32::from(upper.as_bytes()[0]), key),
+        };
+        let text = if modifiers & 3 == 0 { text } else { "" };
+        for kind in ["rawKeyDown", "char", "keyUp"] {
+            if kind != "char" || !text.is_empty() {
+                let event = json!({"type": kind, "key": key, "code": code, "windowsVirtualKeyCode": number,
+                    "modifiers": modifiers, "text": if kind == "char" { text } else { "" }});
+                self.call("Input.dispatchKeyEvent", event);
+            }
+        }
     }
 
-    /// What the browser has complained about in this tab: exceptions, and entries of its log that are errors.
+    /// What the browser has complained about in this tab: exceptions, dialogs, and entries of its log that are errors.
     pub fn complaints(&self) -> Vec<String> {
         self.eval("0");
         let link = self.link.borrow();
         let of_tab = link.events.iter().filter(|event| event["sessionId"] == *self.session);
         let is_complaint = |event: &&Value| {
             event["method"] == "Runtime.exceptionThrown"
+                || event["method"] == "Page.javascriptDialogOpening"
                 || (event["method"] == "Log.entryAdded" && event["params"]["entry"]["level"] == "error")
         };
         of_tab.filter(is_complaint).map(|event| event["params"].to_string()).collect()
-    }
-
-    /// A picture of what is seen, as PNG in base64.
-    pub fn screenshot(&self) -> String {
-        self.call("Page.captureScreenshot", json!({}))["data"].as_str().expect("a picture").to_owned()
     }
 }

@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod client;
 pub mod http;
+pub mod page;
 pub mod server;
 
 use std::time::{Duration, Instant};
