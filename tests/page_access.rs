@@ -43,9 +43,9 @@ fn the_main_scene_can_be_done_by_keyboard_alone() {
     // Read: among the messages with the arrows, and back.
     walk(&tab, "Shift+Tab", "#messages");
     tab.press("ArrowUp");
-    tab.until("document.activeElement.textContent.includes('Good morning')");
+    tab.until("document.activeElement.matches('.row') && document.activeElement.textContent.includes('Good morning')");
     tab.press("ArrowUp");
-    tab.until("document.activeElement.textContent.includes('everybody')");
+    tab.until("document.activeElement.matches('.row') && document.activeElement.textContent.includes('everybody')");
     tab.press("Home");
     tab.until("document.activeElement.id == 'm1'");
     tab.press("End");
@@ -119,6 +119,11 @@ fn nothing_scrolls_sideways_on_a_phone() {
     enter(&tab, "Kim");
     tab.until("document.querySelectorAll('.row').length == 9");
     assert_eq!(is_within_its_width(&tab), true, "the chat");
+    // Nor is anything cut off.
+    assert_eq!(
+        tab.eval("[...document.querySelectorAll('.text, .block')].every(text => text.scrollWidth <= text.clientWidth)"),
+        true
+    );
     tab.eval("menuBtn.click()");
     tab.until("side.matches(':popover-open')");
     assert_eq!(is_within_its_width(&tab), true, "the rooms");
