@@ -15,6 +15,10 @@ pub const PAGE_BYTES_MAX: usize = 256 * 1024;
 pub const PAGE_LOOKED_MAX: usize = 4096;
 /// Most drafts in one transaction: bounds how long the first of them waits for the last.
 pub const COMMIT_POSTS_MAX: usize = 1024;
+/// Most finished parts of summaries that a log keeps; at more, those kept longest ago go.
+pub const PARTS_KEPT_MAX: usize = 2048;
+/// Largest finished part that a log keeps. Most have 2-20 KiB; a larger one is made anew when it is asked for.
+pub const PART_BYTES_MAX: usize = 64 * 1024;
 /// Most hits that one search gives.
 pub const HITS_MAX: usize = 200;
 
@@ -54,6 +58,9 @@ pub enum Job {
         /// The last post read.
         seq: Seq,
     },
+    /// Keep a finished part of a summary, when all posts before it are stored. Never answered: who asked needs no
+    /// answer, since a part that is not kept is only made anew.
+    Keep(KeptPart),
     /// A page for a list, in no order with the above.
     Page {
         /// Who reads.
@@ -107,6 +114,41 @@ impl Span {
     pub fn after(room: &Arc<str>, after: Seq) -> Span {
         Span { room: room.clone(), after, upto: Seq::MAX, limit: PAGE_POSTS_MAX, not_by: None }
     }
+}
+
+/// What a finished part of a summary is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartKey {
+    /// Which room.
+    pub room: Arc<str>,
+    /// The post before its first.
+    pub after: Seq,
+    /// Its last post.
+    pub upto: Seq,
+    /// Which kind of part.
+    pub kind: PartKind,
+    /// Service and model that wrote it.
+    pub model: Box<str>,
+    /// The version of the instructions that it was written by.
+    pub prompt: u32,
+}
+
+/// The kinds of parts that are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PartKind {
+    /// The answer to a question about a range.
+    Digest,
+    /// What was found in a sealed chunk of a longer talk.
+    Chunk,
+}
+
+/// A finished part on its way into the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptPart {
+    /// What it is found by.
+    pub key: PartKey,
+    /// What only its writer understands; [`PART_BYTES_MAX`] at most.
+    pub bytes: Box<[u8]>,
 }
 
 /// A page of posts, ascending.
@@ -208,4 +250,9 @@ pub trait Posts: Send {
     fn page(&mut self, span: &Span) -> Result<Page, String>;
     /// The last post that `reader` has read in `room`, 0 for none.
     fn read_mark(&mut self, room: &str, reader: &str) -> Result<Seq, String>;
+    /// Of the parts kept under this key but for `upto`, the longest that does not end after `upto`: its last post, and
+    /// its bytes.
+    fn part(&mut self, key: &PartKey) -> Result<Option<(Seq, Vec<u8>)>, String>;
+    /// Keeps a part, soon; it takes the place of shorter ones with the same beginning. At most [`PARTS_KEPT_MAX`] stay.
+    fn put_part(&mut self, part: KeptPart) -> Result<(), String>;
 }

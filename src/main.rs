@@ -176,14 +176,15 @@ fn open_log(config: &Config, mailbox: Mailbox) -> Result<Opened, String> {
     let store = history::Store::open(path, durability).map_err(|error| error.to_string())?;
     let (rooms, epoch) = (store.rooms(), store.epoch());
     let path = Arc::new(path.clone());
-    let posts: PostsMaker = Box::new(move || {
-        let reader = history::Reader::open(&path).map_err(|error| error.to_string())?;
-        Ok(Box::new(reader) as Box<dyn Posts>)
-    });
     let pages = mailbox.clone();
     let worker = store
         .start(move |answer| mailbox.log(answer), move |answer| pages.page(answer))
         .map_err(|error| format!("history: cannot start its threads: {error}"))?;
+    let keeper = worker.keeper();
+    let posts: PostsMaker = Box::new(move || {
+        let reader = history::Reader::open(&path).map_err(|error| error.to_string())?;
+        Ok(Box::new(reader.keeping(keeper.clone())) as Box<dyn Posts>)
+    });
     Ok(Opened { log: Log::Worker(Some(worker)), rooms, epoch, posts })
 }
 

@@ -3,12 +3,15 @@
 //! Lives in the loop's own thread and waits for nothing. It keeps everything: how much that is, is the operator's
 //! choice.
 
-use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::log::{Answer, Appended, HITS_MAX, Job, PAGE_BYTES_MAX, PAGE_LOOKED_MAX, PAGE_POSTS_MAX, Page, Posts, Span};
+use crate::log::{
+    Answer, Appended, HITS_MAX, Job, KeptPart, PAGE_BYTES_MAX, PAGE_LOOKED_MAX, PAGE_POSTS_MAX, PART_BYTES_MAX,
+    PARTS_KEPT_MAX, Page, PartKey, PartKind, Posts, Span,
+};
 use crate::message::{Draft, Post, Seq, Uuid, fold, fresh_uuid};
 use crate::words::{self, Query};
 
@@ -60,6 +63,10 @@ impl Memory {
                 self.shelf.write().unwrap_or_else(PoisonError::into_inner).mark(&room, &reader, seq);
                 Answer::Marked { to: to? }
             }
+            Job::Keep(part) => {
+                self.shelf.write().unwrap_or_else(PoisonError::into_inner).parts.put(part);
+                return None;
+            }
             Job::Join { to, room, reader, after } => {
                 let shelf = shelf();
                 let page = after.map(|after| shelf.page(&Span::after(&room, after)));
@@ -90,6 +97,63 @@ impl Posts for MemoryPosts {
     fn read_mark(&mut self, room: &str, reader: &str) -> Result<Seq, String> {
         Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).read_mark(room, reader))
     }
+
+    fn part(&mut self, key: &PartKey) -> Result<Option<(Seq, Vec<u8>)>, String> {
+        Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).parts.longest(key))
+    }
+
+    fn put_part(&mut self, part: KeptPart) -> Result<(), String> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).parts.put(part);
+        Ok(())
+    }
+}
+
+/// Finished parts of summaries, [`PARTS_KEPT_MAX`] at most.
+#[derive(Default)]
+struct Parts {
+    /// By all of the key but `upto`, then by that; each with when it was put.
+    kept: BTreeMap<PartEnd, (u64, Box<[u8]>)>,
+    /// In the order in which they were put: the first is the next to go.
+    order: BTreeMap<u64, PartEnd>,
+    puts: u64,
+}
+
+/// All of a key but where the part ends.
+type PartPlace = (Arc<str>, PartKind, Box<str>, u32, Seq);
+type PartEnd = (PartPlace, Seq);
+
+impl Parts {
+    fn place(key: &PartKey) -> PartPlace {
+        (key.room.clone(), key.kind, key.model.clone(), key.prompt, key.after)
+    }
+
+    fn longest(&self, key: &PartKey) -> Option<(Seq, Vec<u8>)> {
+        let place = Parts::place(key);
+        let ((_, upto), (_, bytes)) = self.kept.range((place.clone(), 0)..=(place, key.upto)).next_back()?;
+        Some((*upto, bytes.to_vec()))
+    }
+
+    fn put(&mut self, part: KeptPart) {
+        if part.bytes.len() > PART_BYTES_MAX {
+            return;
+        }
+        let place = Parts::place(&part.key);
+        let shorter = (place.clone(), 0)..=(place.clone(), part.key.upto);
+        let replaced: Vec<_> = self.kept.range(shorter).map(|(at, (put, _))| (at.clone(), *put)).collect();
+        for (at, put) in replaced {
+            self.kept.remove(&at);
+            self.order.remove(&put);
+        }
+        self.puts += 1;
+        let at = (place, part.key.upto);
+        self.order.insert(self.puts, at.clone());
+        self.kept.insert(at, (self.puts, part.bytes));
+        if self.kept.len() > PARTS_KEPT_MAX
+            && let Some((_, at)) = self.order.pop_first()
+        {
+            self.kept.remove(&at);
+        }
+    }
 }
 
 /// All rooms.
@@ -97,6 +161,7 @@ impl Posts for MemoryPosts {
 struct Shelf {
     rooms: HashMap<Arc<str>, Room>,
     people: People,
+    parts: Parts,
     /// Seeds of its own, so that nobody can choose a `client_id` that meets another's.
     hasher: RandomState,
 }
@@ -338,6 +403,7 @@ mod tests {
                 Job::Join { to: *to, room: room.clone(), reader: reader.clone(), after: *after }
             }
             Job::Backlog { to, room, after } => Job::Backlog { to: *to, room: room.clone(), after: *after },
+            Job::Keep(part) => Job::Keep(part.clone()),
             Job::Mark { to, room, reader, seq } => {
                 Job::Mark { to: *to, room: room.clone(), reader: reader.clone(), seq: *seq }
             }

@@ -4,6 +4,7 @@
 //! `chat.rs`, bytes on a socket in `ws.rs` and `http.rs`.
 
 pub mod llm;
+pub mod part;
 pub mod summary;
 
 use std::borrow::Cow;

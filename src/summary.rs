@@ -18,6 +18,7 @@ mod model;
 mod prompt;
 mod report;
 mod service;
+mod store;
 mod support;
 mod talk;
 mod trouble;

@@ -131,6 +131,62 @@ fn sealed_chunks_are_kept_when_the_last_call_fails() {
 }
 
 #[test]
+fn after_a_restart_the_same_question_costs_nothing_and_a_longer_one_only_what_is_new() {
+    let groq = Groq::start();
+    let room = team_talk(1000);
+    let first = Worker::start(settings(&groq, None), &room);
+    let body = first.told(first.question());
+    first.handle.close();
+    let calls = groq.seen().len();
+    assert!(calls > 1, "chunks and the last call");
+
+    let worker = Worker::start(settings(&groq, None), &room);
+    let again = worker.told(worker.question());
+    assert_eq!(again["cached"], true);
+    assert_eq!(
+        serde_json::Map::from_iter(again.as_object().unwrap().clone().into_iter().filter(|(name, _)| name != "cached")),
+        serde_json::Map::from_iter(body.as_object().unwrap().clone().into_iter().filter(|(name, _)| name != "cached"))
+    );
+    assert_eq!(groq.seen().len(), calls, "no call");
+    worker.handle.close();
+
+    for n in 0..20 {
+        room.say("Ann", &format!("The new plan has a point {n} about the cache"));
+    }
+    let worker = Worker::start(settings(&groq, None), &room);
+    let body = worker.told(worker.question());
+    assert_eq!((body["cached"].as_bool(), body["messages_read"].as_u64()), (Some(false), Some(1020)));
+    assert_eq!(groq.seen().len(), calls + 1);
+    assert_eq!(groq.seen()[calls].messages().len(), 20, "nothing that it has read before the restart");
+    worker.handle.close();
+
+    // Another model's words are not passed off as this one's.
+    let other = Settings { models: vec!["another".into()], ..settings(&groq, None) };
+    let worker = Worker::start(other, &room);
+    let body = worker.told(worker.question());
+    assert_eq!((&body["engine"], &body["cached"]), (&"127.0.0.1/another".into(), &false.into()));
+}
+
+#[test]
+fn chunks_that_were_finished_before_a_crash_are_not_paid_for_again() {
+    let groq = Groq::start();
+    let room = team_talk(1000);
+    for _ in 0..3 {
+        groq.then(groq::Move::Honest);
+    }
+    groq.always(groq::Move::Status(500, vec![], String::new()));
+    let first = Worker::start(settings(&groq, None), &room);
+    assert_eq!(first.told(first.question())["engine"], "embedded");
+    first.handle.close();
+    let before = groq.seen().len();
+    groq.always(groq::Move::Honest);
+    let worker = Worker::start(settings(&groq, None), &room);
+    assert_ne!(worker.told(worker.question())["engine"], "embedded");
+    let sent: usize = groq.seen()[before..].iter().map(|seen| seen.messages().len()).sum();
+    assert!(sent < 1000 - 400, "{sent} messages were sent again");
+}
+
+#[test]
 fn a_cached_answer_takes_less_than_a_millisecond() {
     let groq = Groq::start();
     let room = team_talk(500);

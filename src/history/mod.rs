@@ -6,6 +6,7 @@
 
 mod copy;
 mod index;
+mod parts;
 mod reader;
 mod schema;
 mod writer;
@@ -14,14 +15,14 @@ use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::log::{Answer, Job, KnownRoom};
+use crate::log::{Answer, Job, KeptPart, KnownRoom};
 use crate::message::Uuid;
 pub use copy::{Incoming, back_up};
 pub use reader::Reader;
@@ -213,7 +214,7 @@ impl Store {
             })?,
             spawn("history-fold", &lock, move || fold(folder, &nudged))?,
         ];
-        Ok(Handle { orders, questions, threads })
+        Ok(Handle { orders: Arc::new(orders), questions, threads })
     }
 }
 
@@ -229,7 +230,7 @@ fn spawn(name: &str, lock: &Arc<File>, body: impl FnOnce() + Send + 'static) -> 
 
 /// The threads of a log at work.
 pub struct Handle {
-    orders: Sender<Job>,
+    orders: Arc<Sender<Job>>,
     questions: Sender<Job>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -238,10 +239,15 @@ impl Handle {
     /// Asks the log. Never waits; the answer comes through `reply`.
     pub fn submit(&self, job: Job) {
         let queue = match &job {
-            Job::Append(_) | Job::Join { .. } | Job::Backlog { .. } | Job::Mark { .. } => &self.orders,
             Job::Page { .. } | Job::Unread { .. } | Job::Search { .. } => &self.questions,
+            Job::Append(_) | Job::Join { .. } | Job::Backlog { .. } | Job::Mark { .. } | Job::Keep(_) => &*self.orders,
         };
         queue.send(job).expect("the threads take jobs until the handle is closed");
+    }
+
+    /// A way to the writer for who keeps parts of summaries. It does not hold the log open.
+    pub fn keeper(&self) -> Keeper {
+        Keeper(Arc::downgrade(&self.orders))
     }
 
     /// Takes no more, stores and answers what was asked, and returns when that is done and the file is closed.
@@ -251,6 +257,19 @@ impl Handle {
         for thread in threads {
             thread.join().expect("a thread of the log does not panic");
         }
+    }
+}
+
+/// Hands finished parts of summaries to the writer, for as long as it works.
+#[derive(Clone)]
+pub struct Keeper(Weak<Sender<Job>>);
+
+impl Keeper {
+    /// Never waits. The error is a sentence.
+    fn keep(&self, part: KeptPart) -> Result<(), String> {
+        let closed = || "the log is closing".to_owned();
+        let orders = self.0.upgrade().ok_or_else(closed)?;
+        orders.send(Job::Keep(part)).map_err(|_| closed())
     }
 }
 

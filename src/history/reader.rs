@@ -1,6 +1,7 @@
 //! Reading the log: pages, read marks, unread counts and searches, on a connection of its own.
 //!
-//! It writes nothing. The writer reads through one as well, on the writing connection, where order matters.
+//! It writes nothing; what is to be kept it hands to the writer. The writer reads through one as well, on the writing
+//! connection, where order matters.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,8 +11,10 @@ use std::sync::mpsc::Receiver;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::schema::{self, Found, key, seq_of};
-use super::{Error, ErrorKind, connect, told};
-use crate::log::{Answer, HITS_MAX, Job, PAGE_BYTES_MAX, PAGE_LOOKED_MAX, PAGE_POSTS_MAX, Page, Posts, Span};
+use super::{Error, ErrorKind, Keeper, connect, told};
+use crate::log::{
+    Answer, HITS_MAX, Job, KeptPart, PAGE_BYTES_MAX, PAGE_LOOKED_MAX, PAGE_POSTS_MAX, Page, PartKey, Posts, Span,
+};
 use crate::message::{Post, Seq, Uuid, fold};
 use crate::words::{self, Query};
 
@@ -31,6 +34,8 @@ const LAST: &str = "SELECT key FROM posts WHERE key BETWEEN ?1 AND ?2 ORDER BY k
 pub struct Reader {
     pub(super) connection: Connection,
     names: Names,
+    /// Where parts are kept; without it none are.
+    keeper: Option<Keeper>,
 }
 
 /// The authors' names by their numbers.
@@ -61,8 +66,13 @@ impl Reader {
         }
     }
 
+    /// The same, with a way to the writer: [`Posts::put_part`] keeps.
+    pub fn keeping(self, keeper: Keeper) -> Reader {
+        Reader { keeper: Some(keeper), ..self }
+    }
+
     pub(super) fn over(connection: Connection) -> Reader {
-        Reader { connection, names: Names::default() }
+        Reader { connection, names: Names::default(), keeper: None }
     }
 
     /// For when numbers of authors were taken back.
@@ -100,7 +110,7 @@ impl Reader {
                 let page = self.page_of(&Span::after(room, *after));
                 (*to, page.map(|page| Answer::Backlog { to: *to, page }))
             }
-            Job::Append(_) | Job::Mark { .. } => unreachable!("only the writer is asked to write"),
+            Job::Append(_) | Job::Mark { .. } | Job::Keep(_) => unreachable!("only the writer is asked to write"),
         };
         answer.unwrap_or_else(|error| Answer::Failed { to, why: unread_why(&error) })
     }
@@ -136,7 +146,7 @@ impl Reader {
             Some(name) => self.numbers_of(&fold(name))?,
             None => Vec::new(),
         };
-        let Reader { connection, names } = self;
+        let Reader { connection, names, .. } = self;
         let mut statement = connection.prepare_cached(PAGE)?;
         let mut rows = statement.query(params![key(number, span.after), key(number, span.upto)])?;
         let mut page = Page { looked_at: span.after, ..Page::default() };
@@ -161,7 +171,7 @@ impl Reader {
 
     /// The post with this key.
     pub(super) fn post(&mut self, key: i64) -> rusqlite::Result<Post> {
-        let Reader { connection, names } = self;
+        let Reader { connection, names, .. } = self;
         let mut statement = connection.prepare_cached(ONE)?;
         let mut rows = statement.query([key])?;
         let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -298,6 +308,14 @@ impl Posts for Reader {
 
     fn read_mark(&mut self, room: &str, reader: &str) -> Result<Seq, String> {
         self.mark(room, reader).map_err(|error| unread_why(&error))
+    }
+
+    fn part(&mut self, key: &PartKey) -> Result<Option<(Seq, Vec<u8>)>, String> {
+        self.find_part(key).map_err(|error| unread_why(&error))
+    }
+
+    fn put_part(&mut self, part: KeptPart) -> Result<(), String> {
+        self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.keep(part))
     }
 }
 

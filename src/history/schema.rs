@@ -56,6 +56,19 @@ const STEPS: &[&str] = &[
      INSERT INTO words (words, rank) VALUES ('automerge', 0);
      INSERT INTO words (words, rank) VALUES ('usermerge', 16);
      INSERT INTO words (words, rank) VALUES ('crisismerge', 1000);",
+    // Version 2: finished parts of summaries, numbered in the order in which they were kept.
+    // after is the post before the first, upto the last; kind, model and prompt say what wrote it (log.rs).
+    "CREATE TABLE parts (
+         number INTEGER PRIMARY KEY,
+         room INTEGER NOT NULL,
+         kind INTEGER NOT NULL,
+         model TEXT NOT NULL,
+         prompt INTEGER NOT NULL,
+         after INTEGER NOT NULL,
+         upto INTEGER NOT NULL,
+         bytes BLOB NOT NULL,
+         UNIQUE (room, kind, model, prompt, after, upto)
+     ) STRICT;",
 ];
 
 /// The version that this program writes.

@@ -3,7 +3,11 @@
 use std::sync::mpsc;
 
 use super::*;
-use crate::log::{Appended, HITS_MAX, PAGE_BYTES_MAX, PAGE_POSTS_MAX, Page, Posts, Span};
+use crate::log::{
+    Appended, HITS_MAX, KeptPart, PAGE_BYTES_MAX, PAGE_POSTS_MAX, PART_BYTES_MAX, PARTS_KEPT_MAX, Page, PartKey,
+    PartKind, Posts, Span,
+};
+use crate::memory::Memory;
 use crate::message::{ClientId, Draft, Post, Seq};
 
 /// A directory that goes with the test.
@@ -110,6 +114,12 @@ impl Log {
             Answer::Found { to: ME, posts } => posts.iter().map(|post| post.seq).collect(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Waits until the parts that were put are in the file: they go there behind the batch that they came in.
+    fn settle(&self) {
+        self.mark("den", "settler", 0);
+        self.mark("den", "settler", 0);
     }
 
     pub(crate) fn close(self) {
@@ -594,6 +604,138 @@ fn a_file_of_version_1_opens_with_all_that_is_in_it() {
     let again = log.say(vec![draft_with("zoo", "émile", "again", "k1")]).remove(0);
     assert_eq!((&*again.post.text, again.is_repeat), ("東京都に行く", true));
     assert_eq!(log.say_one("den", "Ann", "next").post.seq, 22);
+    // What later versions keep finds its place.
+    let mut posts = Reader::open(&path).expect("it is of this version now").keeping(log.handle.keeper());
+    posts.put_part(kept(part_key("den", 0, 22), b"new")).expect("keeps");
+    log.settle();
+    assert_eq!(posts.part(&part_key("den", 0, 22)), Ok(Some((22, b"new".to_vec()))));
+    log.close();
+    let version = Connection::open(&path).expect("opens").pragma_query_value(None, "user_version", |row| row.get(0));
+    assert_eq!(version, Ok(schema::version()));
+}
+
+#[test]
+fn a_file_of_version_1_that_cannot_be_brought_up_stays_as_it_was() {
+    let directory = Directory::new("version-1-stays");
+    let path = directory.file("a.db");
+    fs::copy(VERSION_1, &path).expect("the fixture is there");
+    // Somebody made a table of that name: the step fails, and nothing of it may stay.
+    let connection = Connection::open(&path).expect("opens");
+    connection.execute_batch("CREATE TABLE parts (mine)").expect("makes it");
+    connection.close().expect("closes");
+    assert!(matches!(refusal(&path).kind(), ErrorKind::Damaged(_)));
+    let connection = Connection::open(&path).expect("opens");
+    assert_eq!(connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)), Ok(1));
+    let posts: i64 = connection.query_row("SELECT count(*) FROM posts", [], |row| row.get(0)).expect("counts");
+    assert_eq!(posts, 22);
+}
+
+fn part_key(room: &str, after: Seq, upto: Seq) -> PartKey {
+    let (kind, model) = (PartKind::Digest, "groq/a".into());
+    PartKey { room: room.into(), after, upto, kind, model, prompt: 1 }
+}
+
+fn kept(key: PartKey, bytes: &[u8]) -> KeptPart {
+    KeptPart { key, bytes: bytes.into() }
+}
+
+/// Whoever keeps parts keeps these promises; `settle` waits until what was put is there.
+fn check_parts(posts: &mut dyn Posts, settle: &dyn Fn()) {
+    let put = |posts: &mut dyn Posts, key: PartKey, bytes: &[u8]| {
+        posts.put_part(kept(key, bytes)).expect("keeps");
+        settle();
+    };
+    let found = |posts: &mut dyn Posts, key: PartKey| {
+        let found = posts.part(&key).expect("finds");
+        found.map(|(upto, bytes)| (upto, String::from_utf8(bytes).expect("text")))
+    };
+    let is = |upto, text: &str| Some((upto, text.to_owned()));
+    assert_eq!(found(posts, part_key("den", 0, 9)), None);
+    put(posts, part_key("den", 0, 5), b"to 5");
+    put(posts, part_key("den", 0, 9), b"to 9");
+    assert_eq!(found(posts, part_key("den", 0, 9)), is(9, "to 9"));
+    assert_eq!(found(posts, part_key("den", 0, 99)), is(9, "to 9"), "the beginning of what is asked for");
+    assert_eq!(found(posts, part_key("den", 0, 8)), None, "the longer one has taken the place of the shorter");
+    put(posts, part_key("den", 0, 7), b"to 7");
+    assert_eq!(found(posts, part_key("den", 0, 8)), is(7, "to 7"), "a late one takes no place");
+    assert_eq!(found(posts, part_key("den", 0, 9)), is(9, "to 9"));
+    put(posts, part_key("den", 0, 9), b"again");
+    assert_eq!(found(posts, part_key("den", 0, 9)), is(9, "again"));
+
+    assert_eq!(found(posts, part_key("den", 1, 9)), None);
+    assert_eq!(found(posts, part_key("zoo", 0, 9)), None);
+    assert_eq!(found(posts, part_key("nowhere", 0, 9)), None);
+    assert_eq!(found(posts, PartKey { prompt: 2, ..part_key("den", 0, 9) }), None, "other instructions");
+    assert_eq!(found(posts, PartKey { model: "groq/b".into(), ..part_key("den", 0, 9) }), None);
+    assert_eq!(found(posts, PartKey { kind: PartKind::Chunk, ..part_key("den", 0, 9) }), None);
+
+    put(posts, part_key("zoo", 0, 1), &vec![b'x'; PART_BYTES_MAX]);
+    put(posts, part_key("zoo", 5, 6), &vec![b'x'; PART_BYTES_MAX + 1]);
+    assert_eq!(found(posts, part_key("zoo", 0, 1)).map(|(_, text)| text.len()), Some(PART_BYTES_MAX));
+    assert_eq!(found(posts, part_key("zoo", 5, 6)), None, "too large");
+
+    for after in 1000..1000 + PARTS_KEPT_MAX as Seq {
+        posts.put_part(kept(part_key("den", after, after + 1), b"many")).expect("keeps");
+    }
+    settle();
+    assert_eq!(found(posts, part_key("den", 0, 9)), None, "the oldest are gone");
+    assert_eq!(found(posts, part_key("den", 1000, 1001)), is(1001, "many"));
+}
+
+#[test]
+fn parts_of_summaries_are_found_by_all_of_their_key_and_the_oldest_go() {
+    let directory = Directory::new("parts");
+    let path = directory.file("a.db");
+    let log = Log::open(&path);
+    log.say(vec![draft("den", "Ann", "hi"), draft("zoo", "Ann", "hi")]);
+    let mut reader = Reader::open(&path).expect("opens").keeping(log.handle.keeper());
+    check_parts(&mut reader, &|| log.settle());
+    let count = |path: &Path| -> i64 {
+        let connection = Connection::open(path).expect("opens");
+        connection.query_row("SELECT count(*) FROM parts", [], |row| row.get(0)).expect("counts")
+    };
+    assert_eq!(count(&path), PARTS_KEPT_MAX as i64);
+    log.close();
+    // A restart changes nothing.
+    let log = Log::open(&path);
+    let mut reader = Reader::open(&path).expect("opens").keeping(log.handle.keeper());
+    assert_eq!(reader.part(&part_key("den", 1000, 1001)), Ok(Some((1001, b"many".to_vec()))));
+    log.close();
+    assert!(reader.put_part(kept(part_key("den", 0, 1), b"late")).is_err(), "nobody keeps it any more");
+}
+
+#[test]
+fn parts_in_memory_are_kept_by_the_same_rules() {
+    let mut memory = Memory::new();
+    memory.answer(Job::Append(draft("den", "Ann", "hi")));
+    check_parts(&mut memory.posts(), &|| {});
+}
+
+#[test]
+fn a_part_that_cannot_be_kept_takes_no_post_with_it() {
+    let directory = Directory::new("parts-full");
+    let mut store = Store::open(&directory.file("a.db"), Durability::Process).expect("opens");
+    let connection = store.writer.connection_for_tests();
+    let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).expect("counts");
+    connection.pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(())).expect("limits");
+    let mut run = |jobs: Vec<Job>| {
+        let (orders, ordered) = mpsc::channel();
+        let (questions, _asked) = mpsc::channel();
+        let (nudge, _nudged) = mpsc::channel();
+        let answers = std::cell::RefCell::new(Vec::new());
+        jobs.into_iter().for_each(|job| orders.send(job).expect("is there"));
+        drop(orders);
+        store.writer.run(&ordered, &questions, &nudge, &|answer| answers.borrow_mut().push(answer));
+        answers.into_inner()
+    };
+    let part = || Job::Keep(kept(part_key("den", 0, 1), &[b'x'; PART_BYTES_MAX]));
+    let say = |text| Job::Append(draft("den", "Ann", text));
+    let answers = run(vec![part(), say("one"), part(), say("two")]);
+    let [Answer::Appended(posts)] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(posts.iter().map(|appended| appended.post.seq).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(run(vec![part()]).len(), 0);
+    assert!(matches!(&run(vec![say("three")])[..], [Answer::Appended(_)]));
+    assert_eq!(store.reader().expect("opens").part(&part_key("den", 0, 1)), Ok(None));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::index::{INDEX_LAG_MAX, INDEX_SLICE_POSTS, Indexing};
 use super::reader::{AUTHORS_KEPT_MAX, Reader};
 use super::schema::{ROOM_NUMBER_MAX, SEQ_MAX, key};
 use super::told;
-use crate::log::{Answer, Appended, COMMIT_POSTS_MAX, Job, KnownRoom, PAGE_POSTS_MAX};
+use crate::log::{Answer, Appended, COMMIT_POSTS_MAX, Job, KeptPart, KnownRoom, PAGE_POSTS_MAX};
 use crate::message::{Draft, Post, Seq, Uuid, fold, fresh_uuid};
 
 /// Most pages of a backlog read in one batch: bounds the memory of its answers.
@@ -131,9 +131,10 @@ impl Writer {
         reply: &impl Fn(Answer),
     ) {
         while let Some(first) = self.next(jobs) {
-            let batch = gather(first, jobs);
+            let (batch, parts) = apart(gather(first, jobs));
             let size = batch.len();
             self.perform(batch, long_reads, reply);
+            self.keep(parts);
             if self.lag > INDEX_LAG_MAX && self.may_index() {
                 // As many as came: the lag does not grow further.
                 self.index(size.max(INDEX_SLICE_POSTS));
@@ -163,8 +164,11 @@ impl Writer {
         }
     }
 
-    /// Does a batch of jobs in one transaction, and answers them in order.
+    /// Does a batch of jobs, none of them `Keep`, in one transaction, and answers them in order.
     fn perform(&mut self, batch: Vec<Job>, long_reads: &Sender<Job>, reply: &impl Fn(Answer)) {
+        if batch.is_empty() {
+            return;
+        }
         let mut before = Before { rooms: self.rooms.len(), last: Vec::new() };
         let mut outcomes = Vec::with_capacity(batch.len());
         match self.attempt(&batch, &mut before, &mut outcomes) {
@@ -304,6 +308,11 @@ impl Writer {
             .map(drop)
     }
 
+    /// A room's number, if it has been made.
+    pub(super) fn number_of(&self, room: &str) -> Option<i64> {
+        self.places.get(room).map(|place| self.rooms[*place].number)
+    }
+
     fn last(&self, room: &str) -> Seq {
         self.places.get(room).map_or(0, |place| self.rooms[*place].last)
     }
@@ -374,6 +383,20 @@ fn gather(first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
         batch.push(job);
     }
     batch
+}
+
+/// The parts to keep are no business of those who wait for an answer.
+fn apart(batch: Vec<Job>) -> (Vec<Job>, Vec<KeptPart>) {
+    let mut parts = Vec::new();
+    let keep = |job| match job {
+        Job::Keep(part) => {
+            parts.push(part);
+            None
+        }
+        job => Some(job),
+    };
+    let batch = batch.into_iter().filter_map(keep).collect();
+    (batch, parts)
 }
 
 /// Answers a committed batch in its order, posts that follow each other in one answer.

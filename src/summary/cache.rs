@@ -1,7 +1,7 @@
 //! Finished parts of summaries, so that nothing is computed or paid for twice.
 //!
-//! Posts never change, so a part never goes stale: its key names the posts that it read. It lives in memory, bounded;
-//! `get` and `put` are the seam for keeping parts in the store as well.
+//! Posts never change, so a part never goes stale: its key names the posts that it read. These live in memory,
+//! bounded; `store.rs` keeps those of the model in the log as well.
 
 use std::collections::HashMap;
 use std::sync::Arc;

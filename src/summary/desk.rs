@@ -1,5 +1,6 @@
 //! Where questions meet parts: what is known is answered, what is being worked on is joined, the rest goes to a lane.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::extract::Line;
-use crate::log::Posts;
+use crate::log::{PartKind, Posts};
 use crate::message::ClientId;
 use crate::summary::cache::{Cache, Key, Missed, Part};
 use crate::summary::counts::Counters;
@@ -17,6 +18,7 @@ use crate::summary::model::{self, Model, Shelf};
 use crate::summary::prompt::VERSION;
 use crate::summary::report;
 use crate::summary::service::Service;
+use crate::summary::store;
 use crate::summary::talk::{Range, TALK_POSTS_MAX, Talk};
 use crate::summary::trouble::Trouble;
 use crate::summary::waiter::Waiter;
@@ -47,6 +49,8 @@ pub enum Job {
 pub struct Desk {
     settings: Settings,
     model: Option<Model>,
+    /// Whose parts in the log may be used.
+    engines: Vec<String>,
     counters: Arc<Counters>,
     posts: Box<OpenPosts>,
     reply: Box<dyn Fn(Answer) + Send + Sync>,
@@ -74,7 +78,9 @@ impl Desk {
         let counters = Arc::new(Counters::default());
         let shared = Shared { cache: Cache::default(), flights: HashMap::new(), lanes: Some((embedded, model)) };
         let model = settings.has_llm.then(|| Model::new(Service::new(settings.clone()), counters.clone()));
-        Desk { settings, model, counters, posts, reply, shared: Mutex::new(shared), is_closing: AtomicBool::new(false) }
+        let engines = model.as_ref().map_or_else(Vec::new, |model| model.service().engines());
+        let is_closing = AtomicBool::new(false);
+        Desk { settings, model, engines, counters, posts, reply, shared: Mutex::new(shared), is_closing }
     }
 
     /// The counters of the whole worker.
@@ -167,6 +173,9 @@ impl Desk {
             self.tell(&waiter, &report::nothing(is_empty_room), &report::caught_up(), false, None);
             return Ok(());
         }
+        if self.model.is_some() && waiter.ask.engine == Engine::Best {
+            self.recall(&range, reader.posts()?);
+        }
         // What the model wrote before is told also while its service rests.
         let lane = match (&self.model, waiter.ask.engine) {
             (Some(_), Engine::Best) if waiter.rest.is_none() || self.knows(&waiter) => Lane::Model,
@@ -199,6 +208,21 @@ impl Desk {
         Ok(())
     }
 
+    /// Brings what the model wrote about the range, or about its beginning, from the log into the cache.
+    fn recall(&self, range: &Range, posts: &mut dyn Posts) {
+        let key = Key::Model(range.clone(), VERSION);
+        {
+            let mut shared = self.shared();
+            // The first question about a beginning looks into the log; from then on the cache knows better.
+            if shared.cache.part(&key).is_some() || shared.cache.base(range, VERSION).is_some() {
+                return;
+            }
+        }
+        if let Some((found, part)) = store::find(posts, PartKind::Digest, range, &self.engines) {
+            self.shared().cache.put_part(Key::Model(found, VERSION), Arc::new(part));
+        }
+    }
+
     /// Whether the model's digest is there although the service rests.
     fn knows(&self, waiter: &Waiter) -> bool {
         self.shared().cache.part(&Key::Model(waiter.range.clone(), VERSION)).is_some()
@@ -225,8 +249,11 @@ impl Desk {
         };
         let mut whole = Range { after: from, ..range.clone() };
         let mut talk = Talk::read(reader.posts()?, &whole)?;
-        let (part, trouble) = self.part(lane, range, &talk, began);
+        let (part, trouble) = self.part(lane, range, &talk, began, reader.posts()?);
         let part = Arc::new(part);
+        if trouble.is_none() && lane == Lane::Model {
+            store::keep(reader.posts()?, &key, &part);
+        }
         let (waiters, is_cached) = {
             let mut shared = self.shared();
             let kept = if trouble.is_some() { Key::Embedded(range.clone()) } else { key.clone() };
@@ -247,7 +274,14 @@ impl Desk {
     }
 
     /// The digest of a range, by the lane's engine or, with the reason, by the embedded one.
-    fn part(&self, lane: Lane, range: &Range, talk: &Talk, began: Instant) -> (Part, Option<Trouble>) {
+    fn part(
+        &self,
+        lane: Lane,
+        range: &Range,
+        talk: &Talk,
+        began: Instant,
+        posts: &mut dyn Posts,
+    ) -> (Part, Option<Trouble>) {
         let lines = talk.lines();
         let lines = &lines[lines.partition_point(|line| line.id <= range.after)..];
         let participants = report::participants(lines);
@@ -273,7 +307,8 @@ impl Desk {
         let mut trouble = None;
         if let (Lane::Model, Some(model)) = (lane, &self.model) {
             let deadline = began + self.settings.deadline;
-            let work = || model.digest(range, lines, &participants, deadline, self);
+            let shelf = Shelves { desk: self, posts: RefCell::new(posts) };
+            let work = || model.digest(range, lines, &participants, deadline, &shelf);
             let written = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
                 self.counters.panics.add(1);
                 Err(Trouble::Bug)
@@ -400,17 +435,26 @@ impl Shared {
     }
 }
 
-impl Shelf for Desk {
+/// The cache of all, and behind it the thread's own way into the log.
+struct Shelves<'a> {
+    desk: &'a Desk,
+    posts: RefCell<&'a mut dyn Posts>,
+}
+
+impl Shelf for Shelves<'_> {
     fn part(&self, key: &Key) -> Option<Arc<Part>> {
-        self.shared().cache.part(key)
+        let known = self.desk.shared().cache.part(key);
+        let Key::Chunk(range, _) = key else { return known };
+        known.or_else(|| store::find_chunk(&mut **self.posts.borrow_mut(), range, &self.desk.engines))
     }
 
     fn base(&self, range: &Range) -> Option<(Range, Arc<Part>)> {
-        self.shared().cache.base(range, VERSION)
+        self.desk.shared().cache.base(range, VERSION)
     }
 
     fn put(&self, key: Key, part: Arc<Part>) {
-        self.shared().cache.put_part(key, part);
+        store::keep(&mut **self.posts.borrow_mut(), &key, &part);
+        self.desk.shared().cache.put_part(key, part);
     }
 }
 

@@ -143,6 +143,11 @@ impl Service {
         &self.name
     }
 
+    /// What its answers may be signed with: each model in its place.
+    pub fn engines(&self) -> Vec<String> {
+        (0..self.settings.models.len()).map(|index| self.engine(index)).collect()
+    }
+
     /// Why the service is not to be asked now, if it had better not be.
     pub fn rest(&self, now: Instant) -> Option<Trouble> {
         let mut memory = self.memory();

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use catchup::log::{PAGE_POSTS_MAX, Page, Posts, Span};
+use catchup::log::{KeptPart, PAGE_POSTS_MAX, Page, PartKey, Posts, Span};
 use catchup::message::{ClientId, Post, Seq, fresh_uuid};
 use catchup::summary::{Answer, Ask, Engine, Handle, Settings, start};
 use serde_json::Value;
@@ -22,6 +22,7 @@ pub struct Room {
     marks: Arc<Mutex<HashMap<String, Seq>>>,
     is_broken: Arc<Mutex<bool>>,
     panics: Arc<AtomicUsize>,
+    parts: Arc<Mutex<Vec<KeptPart>>>,
 }
 
 impl Room {
@@ -83,6 +84,19 @@ impl Posts for Room {
             return Err("disk I/O error".into());
         }
         Ok(self.marks.lock().unwrap().get(reader).copied().unwrap_or(0))
+    }
+
+    fn part(&mut self, key: &PartKey) -> Result<Option<(Seq, Vec<u8>)>, String> {
+        let parts = self.parts.lock().unwrap();
+        let fits =
+            |part: &&KeptPart| part.key.upto <= key.upto && PartKey { upto: key.upto, ..part.key.clone() } == *key;
+        let longest = parts.iter().filter(fits).max_by_key(|part| part.key.upto);
+        Ok(longest.map(|part| (part.key.upto, part.bytes.to_vec())))
+    }
+
+    fn put_part(&mut self, part: KeptPart) -> Result<(), String> {
+        self.parts.lock().unwrap().push(part);
+        Ok(())
     }
 }
 
