@@ -336,12 +336,21 @@ impl<'a> Chat<'a> {
                 at += length;
                 continue;
             }
-            if !self.is(at, class::FILLER) || is_kept_no || self.tokens[at].is_quoted {
+            let is_kept = is_kept_no || self.is_greeting_to(unit, at);
+            if !self.is(at, class::FILLER) || is_kept || self.tokens[at].is_quoted {
                 break;
             }
             at += 1;
         }
         if at >= unit.to { (unit.from, called) } else { (at, called) }
+    }
+
+    /// A greeting that goes on, as "Hello from Python": without its first word it would be a stump.
+    fn is_greeting_to(&self, unit: &Unit, at: usize) -> bool {
+        matches!(self.text_of(at), "hello" | "hi" | "hey")
+            && at + 1 < unit.to
+            && matches!(self.text_of(at + 1), "from" | "to" | "at" | "in" | "of" | "for" | "with" | "again")
+            && self.gap_before(unit.line, at + 1, unit.from).trim().is_empty()
     }
 
     /// How many words an opening phrase has that says nothing.

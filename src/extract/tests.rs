@@ -115,6 +115,14 @@ fn one_message_greetings_and_links_are_quoted() {
     assert!(smiles.key_decisions.is_empty() && smiles.action_items.is_empty());
 }
 
+/// "Hello from Python!", which the first load tester says, was told as "User1: from Python".
+#[test]
+fn a_greeting_that_goes_on_is_told_whole() {
+    let told = digest(&lines(&["User1: Hello from Python!", "User2: hi to all of you", "User1: Hey, in Rust we wait"]));
+    // A comma ends a greeting.
+    assert_eq!(texts(&told.bullet_points), ["User1: Hello from Python", "User1 says in Rust they wait"]);
+}
+
 #[test]
 fn a_decision_reversed_three_times_is_told_once_as_it_ended() {
     check_decisions(
