@@ -13,6 +13,9 @@ use crate::summary::trouble::Trouble;
 /// An address that is no URL.
 pub const BAD_ADDRESS: Trouble = Trouble::Unreachable("its address is not valid");
 
+/// Somebody else may have answered in the service's name.
+const UNTRUSTED: Trouble = Trouble::Unreachable("its certificate is not trusted");
+
 /// Whether the service may well answer a moment later.
 pub fn is_overwhelmed(status: u16) -> bool {
     matches!(status, 408 | 424 | 498 | 500 | 502 | 503 | 504 | 529)
@@ -65,6 +68,7 @@ pub fn trouble_of(error: &ureq::Error) -> Trouble {
         Error::Timeout(ureq::Timeout::Connect) => Trouble::Unreachable("no connection in time"),
         Error::Timeout(_) => Trouble::TooSlow,
         Error::HostNotFound => Trouble::Unreachable("its name is not known"),
+        Error::Rustls(error) if is_untrusted(&error.to_string()) => UNTRUSTED,
         Error::Tls(_) | Error::Rustls(_) | Error::Pem(_) | Error::TlsRequired => {
             Trouble::Unreachable("no secure connection")
         }
@@ -78,6 +82,11 @@ pub fn trouble_of(error: &ureq::Error) -> Trouble {
     }
 }
 
+/// The TLS library has a kind for each way in which a certificate can be wrong, and these words before all of them.
+fn is_untrusted(said: &str) -> bool {
+    said.contains("invalid peer certificate")
+}
+
 fn trouble_of_io(error: &io::Error) -> Trouble {
     if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
         return trouble_of(inner);
@@ -85,6 +94,7 @@ fn trouble_of_io(error: &io::Error) -> Trouble {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Trouble::Unreachable("connection refused"),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Trouble::TooSlow,
+        io::ErrorKind::InvalidData if is_untrusted(&error.to_string()) => UNTRUSTED,
         io::ErrorKind::InvalidData => Trouble::Unreachable("no secure connection"),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => {
             Trouble::CutOff

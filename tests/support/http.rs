@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
 
 use super::{Server, Value, WAIT};
 
@@ -43,8 +44,13 @@ pub struct Http {
 
 impl Http {
     pub fn to(server: &Server) -> Http {
+        Http::patient(server, WAIT)
+    }
+
+    /// Waits longer than `WAIT` for each response, or less long.
+    pub fn patient(server: &Server, limit: Duration) -> Http {
         let stream = TcpStream::connect(server.address).expect("the server listens");
-        stream.set_read_timeout(Some(WAIT)).expect("a socket takes a timeout");
+        stream.set_read_timeout(Some(limit)).expect("a socket takes a timeout");
         stream.set_nodelay(true).expect("a socket takes the option");
         Http { stream, buffer: Vec::new() }
     }
@@ -166,7 +172,7 @@ impl Http {
             // With a timeout set, the kernel leaves it to the program to go on after a signal.
             Err(error) if error.kind() == ErrorKind::Interrupted => self.fill(),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
-            Err(error) => panic!("waited {WAIT:?} for a response: {error}"),
+            Err(error) => panic!("waited for a response: {error}"),
         }
     }
 }
