@@ -69,8 +69,6 @@ pub struct Settings {
     pub has_llm: bool,
     /// The longest that a connection to the service may take.
     pub connect_max: Duration,
-    /// The longest silence of the service inside an answer.
-    pub read_max: Duration,
     /// How long a service that failed is left alone.
     pub cooldown: Duration,
     /// The service's limit, if it is known beforehand; its headers correct it.
@@ -98,7 +96,6 @@ impl Settings {
             models,
             deadline: Duration::from_secs(30),
             connect_max: Duration::from_secs(5),
-            read_max: Duration::from_secs(25),
             cooldown: Duration::from_secs(20),
             tokens_per_day: None,
             call_tokens_max: CALL_TOKENS_MAX,

@@ -111,7 +111,7 @@ impl Service {
             .timeout_send_body(Some(settings.deadline))
             .timeout_recv_response(Some(settings.deadline))
             .timeout_recv_body(Some(settings.deadline))
-            .timeout_per_read(Some(settings.read_max))
+            // No limit for a silence: an answer comes in one piece, when the model has written the last word of it.
             .timeout_global(Some(settings.deadline))
             .user_agent(concat!("catchup/", env!("CARGO_PKG_VERSION")));
         if !settings.has_env_proxy {
@@ -281,13 +281,8 @@ impl Service {
         if let Some(key) = &self.settings.key {
             request = request.header("Authorization", format!("Bearer {key}"));
         }
-        let response = request
-            .config()
-            .timeout_global(Some(left))
-            .timeout_recv_response(Some(left))
-            .timeout_per_read(Some(self.settings.read_max.min(left)))
-            .build()
-            .send(&body[..])?;
+        let response =
+            request.config().timeout_global(Some(left)).timeout_recv_response(Some(left)).build().send(&body[..])?;
         let (parts, body) = response.into_parts();
         let body = body.into_with_config().limit(RESPONSE_BYTES_MAX).read_to_vec();
         if !parts.status.is_success() {
