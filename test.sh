@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the tests need (Debian packages, when root) and runs all tests.
 # Its last line counts them over all test programs: "tests: N passed, N failed".
+# With --llm it runs instead the tests against real OpenAI-compatible services, which it downloads (tests/llm/run.sh).
 set -euo pipefail
 cd "$(dirname "$0")"
+
+if [ "${1:-}" = --llm ]; then
+    shift
+    exec tests/llm/run.sh "$@"
+fi
 
 if ! command -v chromium >/dev/null 2>&1; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
