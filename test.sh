@@ -10,13 +10,17 @@ if [ "${1:-}" = --llm ]; then
     exec tests/llm/run.sh "$@"
 fi
 
-if ! command -v chromium >/dev/null 2>&1; then
+# The tests of the page run in a real Chromium; one of them wants npm, for axe-core.
+missing=()
+command -v chromium >/dev/null 2>&1 || missing+=(chromium)
+command -v npm >/dev/null 2>&1 || missing+=(npm)
+if [ "${#missing[@]}" -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         export DEBIAN_FRONTEND=noninteractive
         apt-get update -qq
-        apt-get install -y -qq --no-install-recommends chromium >/dev/null
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     else
-        echo "test.sh: the tests of the page need chromium: install it (Debian: apt-get install chromium)" >&2
+        echo "test.sh: the tests of the page need ${missing[*]}: install it (Debian: apt-get install ${missing[*]})" >&2
         exit 1
     fi
 fi
