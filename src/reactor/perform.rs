@@ -98,7 +98,7 @@ impl Reactor {
         match &mut self.log {
             Log::Worker(Some(worker)) => worker.submit(job),
             // Only at the end of the server: who asks now is told so at once.
-            Log::Worker(None) => self.answered.push(refused(job)),
+            Log::Worker(None) => self.answered.extend(refused(job)),
             Log::Memory(memory) => self.answered.extend(memory.answer(job)),
         }
     }
@@ -265,9 +265,11 @@ impl Reactor {
 }
 
 /// The answer to a job that comes when the log is closed.
-fn refused(job: Job) -> Answer {
+fn refused(job: Job) -> Option<Answer> {
     let why = "the server is stopping".to_owned();
-    match job {
+    Some(match job {
+        // The summary workers' own business, and never answered.
+        Job::Keep(_) => return None,
         Job::Append(draft) => Answer::Refused(vec![draft], why),
         Job::Mark { to: None, .. } => Answer::Refused(Vec::new(), why),
         Job::Mark { to: Some(to), .. }
@@ -276,5 +278,5 @@ fn refused(job: Job) -> Answer {
         | Job::Page { to, .. }
         | Job::Unread { to, .. }
         | Job::Search { to, .. } => Answer::Failed { to, why },
-    }
+    })
 }

@@ -200,15 +200,15 @@ fn run(address: SocketAddr, plan: &Plan, orders: &Orders<Order>, progress: &Prog
     loop {
         match orders.try_recv() {
             Ok(Order::Pause(count)) => {
-                for index in 0..count {
+                for (index, &who) in present.iter().enumerate().take(count) {
                     crowd.followers[index].is_paused = true;
-                    swarm.pause(present[index]);
+                    swarm.pause(who);
                 }
             }
             Ok(Order::Unpause) => {
-                for index in 0..plan.count {
+                for (index, &who) in present.iter().enumerate() {
                     crowd.followers[index].is_paused = false;
-                    swarm.unpause(present[index], &mut crowd);
+                    swarm.unpause(who, &mut crowd);
                 }
             }
             Ok(Order::End) | Err(TryRecvError::Disconnected) => break,
