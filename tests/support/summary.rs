@@ -24,6 +24,7 @@ pub fn say_release_talk(server: &Server, room: &str) {
 }
 
 /// A summary: 200, with every field of the contract.
+#[allow(dead_code, reason = "only some of the test files ask it")]
 pub fn told(server: &Server, query: &str) -> Value {
     told_within(server, query, WAIT)
 }
