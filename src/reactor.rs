@@ -43,6 +43,9 @@ const ACCEPTS_PER_TURN: usize = 512;
 const JOBS_MAX: usize = 16 * 1024;
 /// Answers that the log's reader may be ahead of the loop; then it waits, so that they do not gather in memory.
 const PAGES_WAITING_MAX: usize = 8;
+/// While somebody was heard in the last so many milliseconds, pages of a backlog are sent one a millisecond: a hundred who
+/// come back at once must not fill the cores that those who talk are served by.
+const TALK_MS: u64 = 100;
 /// At the end, how long the log's reader is listened to before looking whether its thread has ended.
 const PAGES_WAIT: Duration = Duration::from_millis(1);
 /// How long accepting pauses when there is no descriptor left and none in reserve.
@@ -214,6 +217,10 @@ pub struct Reactor {
     is_accepting: bool,
     has_mail: bool,
     has_pages: bool,
+    /// Before this no page is sent.
+    page_at_ms: u64,
+    /// When a post was shown last.
+    talked_ms: u64,
     has_signal: bool,
 }
 
@@ -266,6 +273,8 @@ impl Reactor {
             is_accepting: true,
             has_mail: false,
             has_pages: false,
+            page_at_ms: 0,
+            talked_ms: 0,
             has_signal: false,
         })
     }
@@ -325,9 +334,10 @@ impl Reactor {
             || !self.answered.is_empty()
             || !self.finished.is_empty()
             || self.connections.is_unsettled();
-        if may_accept || is_busy || self.has_pages {
+        if may_accept || is_busy {
             return Some(Duration::ZERO);
         }
+        let page = self.has_pages.then_some(self.page_at_ms);
         let drain = match &self.phase {
             Phase::Draining { begun_ms, spread_ms, end_ms, farewells, told } if *told < farewells.len() => {
                 Some((begun_ms + spread_ms * (*told as u64) / (farewells.len() as u64)).min(*end_ms))
@@ -335,7 +345,7 @@ impl Reactor {
             Phase::Draining { end_ms, .. } => Some(*end_ms),
             _ => None,
         };
-        let due = [self.connections.next_due_ms(), self.chat.next_due_ms(), self.accept_at_ms, drain];
+        let due = [self.connections.next_due_ms(), self.chat.next_due_ms(), self.accept_at_ms, drain, page];
         let due = due.into_iter().flatten().min()?;
         let now_ms = self.clock().now_ms;
         Some(Duration::from_millis(due.saturating_sub(now_ms)))
@@ -544,11 +554,15 @@ impl Reactor {
     }
 
     fn take_page(&mut self) -> Option<log::Answer> {
-        if !self.has_pages {
+        let now_ms = self.time.now_ms;
+        if !self.has_pages || now_ms < self.page_at_ms {
             return None;
         }
         let page = self.pages.try_recv().ok();
         self.has_pages = page.is_some();
+        if self.has_pages && self.talked_ms + TALK_MS > now_ms {
+            self.page_at_ms = now_ms + 1;
+        }
         page
     }
 

@@ -41,6 +41,9 @@ impl Reactor {
                     Event::Message(post) => Some(post.seq),
                     _ => None,
                 };
+                if post.is_some() {
+                    self.talked_ms = self.time.now_ms;
+                }
                 self.encode(&event);
                 let payload = &self.payload;
                 self.connections.broadcast(room, post, author, |out| ws::write_text(out, payload));
