@@ -64,8 +64,9 @@ fn serve(config: Config) -> Result<(), String> {
     // Each client is a descriptor: take as many as the system gives without asking anybody.
     drop(rlimit::increase_nofile_limit(u64::MAX));
     let inbox = Inbox::new().map_err(|error| format!("catchup: cannot make a poll: {error}"))?;
-    let opened = open_log(&config, inbox.mailbox())?;
+    // Bound first: a start that fails because of the port leaves no database behind.
     let listener = bind(&config)?;
+    let opened = open_log(&config, inbox.mailbox())?;
     let address = listener.local_addr().map_err(|error| format!("catchup: {error}"))?;
     let mailbox = inbox.mailbox();
     let summaries = summary::start(summary_settings(&config), opened.posts, move |answer| mailbox.summary(answer))

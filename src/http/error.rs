@@ -151,7 +151,7 @@ impl Error {
                 format!("chunk extensions are too large, the limit is {EXTENSIONS_BYTES_MAX} bytes")
             }
             Error::NotFound(path) => {
-                format!("path {} is not here, see /openapi.json", quoted(path))
+                format!("path {} is not here, try /, /ws or /api/messages", quoted(path))
             }
             Error::NotAllowed { method, path, allow } => {
                 format!("method {} is not for path {}, want one of {allow}", quoted(method), quoted(path))
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn a_detail_repeats_little_and_escapes_it() {
         let error = Error::NotFound("/\r\n\u{1b}[2J\"".to_owned());
-        assert_eq!(error.detail(), r#"path "/\r\n\u{1b}[2J\"" is not here, see /openapi.json"#);
+        assert_eq!(error.detail(), r#"path "/\r\n\u{1b}[2J\"" is not here, try /, /ws or /api/messages"#);
         let error = Error::NotFound("/é".repeat(4000));
         assert!(error.detail().len() < 200, "{}", error.detail());
     }
