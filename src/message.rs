@@ -46,7 +46,7 @@ pub struct ClientId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomId(pub u32);
 
-/// Why a connection ends. Each has one close code (RFC 6455 section 7.4, SPEC: 4000-4199 come back, 4500-4699 stop).
+/// Why a connection ends. Each has one close code (RFC 6455 section 7.4; of ours 4000-4199 mean come back, 4500-4699 stop).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CloseReason {
     /// The peer closed, or its socket failed.
@@ -180,7 +180,7 @@ pub enum Notice {
     Leave,
 }
 
-/// What a client is told in one text frame (SPEC names: `type` and its fields).
+/// What a client is told in one text frame (a `type` and its fields).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A post, in the order of the log.

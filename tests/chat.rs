@@ -1,4 +1,4 @@
-//! The chat itself, as clients see it: frames, order, names, sessions, limits, rooms, presence (SPEC A2, B1, B2, B4).
+//! The chat itself, as clients see it: frames, order, names, sessions, limits, rooms, presence.
 
 mod support;
 

@@ -93,7 +93,7 @@ fn what_was_shown_or_acked_survives_kill_9() {
 
 /// `cargo test --release --test crash -- --ignored`
 #[test]
-#[ignore = "takes a minute: issue 2, Shows 5"]
+#[ignore = "takes a minute"]
 fn what_was_shown_or_acked_survives_kill_9_twenty_times_with_fifty_clients() {
     crash(20, 50, Duration::from_millis(1000));
 }

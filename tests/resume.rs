@@ -1,4 +1,4 @@
-//! Coming back: every missed message once and in order, across drops, crashes and restarts; what is unread (SPEC B3).
+//! Coming back: every missed message once and in order, across drops, crashes and restarts; what is unread.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! The beginning and the end: settings, what stops a start, signals, and what is stored by then (SPEC B7).
+//! The beginning and the end: settings, what stops a start, signals, and what is stored by then.
 
 mod support;
 

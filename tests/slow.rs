@@ -1,4 +1,4 @@
-//! A client that does not read harms nobody, costs bounded memory, and misses nothing (SPEC B3, B7).
+//! A client that does not read harms nobody, costs bounded memory, and misses nothing.
 
 mod support;
 

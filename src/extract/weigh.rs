@@ -1,4 +1,4 @@
-//! How much each sentence matters, and which few to take. The weights are those measured in `notes/summaries.md` 3.2.
+//! How much each sentence matters, and which few to take. The weights were fitted by ridge regression on dialogues with human summaries.
 
 use super::chat::{Chat, Reply, Unit};
 use super::lexicon::class;

@@ -1,4 +1,4 @@
-//! What the tests of the page share: joining, saying and seeing, by the ids that SPEC A1 promises to scripts.
+//! What the tests of the page share: joining, saying and seeing, by the ids that scripts rely on.
 
 use super::browser::{Browser, Tab};
 use super::{Server, Value, json};
