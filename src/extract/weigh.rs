@@ -1,4 +1,5 @@
-//! How much each sentence matters, and which few to take. The weights were fitted by ridge regression on dialogues with human summaries.
+//! How much each sentence matters, and which few to take. The weights were fitted by ridge
+//! regression on dialogues with human summaries.
 
 use super::chat::{Chat, Reply, Unit};
 use super::lexicon::class;
