@@ -195,16 +195,6 @@ impl Api {
         self.is_draining = true;
     }
 
-    /// Whether this connection waits for an answer.
-    pub fn is_waiting(&self, client: ClientId) -> bool {
-        self.exchanges.contains_key(&client)
-    }
-
-    /// Exchanges that wait for an answer.
-    pub fn waiting(&self) -> usize {
-        self.exchanges.len()
-    }
-
     /// The connection is gone.
     pub fn forget(&mut self, client: ClientId) {
         self.exchanges.remove(&client);

@@ -37,6 +37,13 @@ pub struct Rules {
     pub grace_ms: u64,
 }
 
+impl Rules {
+    /// The rules that nobody has to decide, with those that the operator did.
+    pub fn new(epoch: Uuid, allow_duplicate_names: bool) -> Rules {
+        Rules { epoch, allow_duplicate_names, presence_bulk: PRESENCE_BULK, grace_ms: GRACE_MS }
+    }
+}
+
 /// Now, twice.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Time {

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::{env, io};
 
 use catchup::api::{Access, Api};
-use catchup::chat::Chat;
+use catchup::chat::{Chat, Rules};
 use catchup::config::{Config, Durability, SECRETS, SETTINGS};
 use catchup::console::Console;
 use catchup::log::{KnownRoom, Posts};
 use catchup::memory::Memory;
 use catchup::message::Uuid;
-use catchup::reactor::{self, Inbox, Log, Mailbox, Parts, Reactor};
+use catchup::reactor::{Inbox, Log, Mailbox, Parts, Reactor};
 use catchup::{archive, history, summary};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -76,7 +76,7 @@ fn serve(config: Config) -> Result<(), String> {
         false => Console::start(io::stdout()).map_err(|error| format!("catchup: cannot start the console: {error}"))?,
     };
     let known = opened.rooms.into_iter().map(|room| (room.name, room.last));
-    let chat = Chat::new(reactor::rules(opened.epoch, config.allow_duplicate_names), known);
+    let chat = Chat::new(Rules::new(opened.epoch, config.allow_duplicate_names), known);
     let api = Api::new(Access { token: config.token.clone(), origins: config.origins.clone() });
     let parts =
         Parts { listener, chat, api, log: opened.log, summaries, console, rate: config.rate, drain: config.drain };

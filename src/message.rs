@@ -302,6 +302,16 @@ fn is_invisible(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Checks a sender's own name for a message: 1 to [`CLIENT_ID_BYTES_MAX`] bytes; none is fine.
+fn check_client_id(id: Option<&str>) -> Result<(), String> {
+    match id {
+        Some(id) if id.is_empty() || id.len() > CLIENT_ID_BYTES_MAX => {
+            Err(format!("client_id is {} bytes long: want 1-{CLIENT_ID_BYTES_MAX}", id.len()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks a text: not blank, at most [`TEXT_BYTES_MAX`] bytes.
 pub fn check_text(text: &str) -> Result<(), Refusal> {
     if text.len() > TEXT_BYTES_MAX {
@@ -362,13 +372,8 @@ fn request_of(wire: WireRequest<'_>) -> Result<Request<'_>, Refusal> {
         let told = "a message frame is {\"type\":\"message\",\"message\":\"text\"}; \"message\" is missing";
         return Err(Refusal { client_id: bounded(client_id), ..Refusal::new("bad_message", told) });
     };
-    if let Some(id) = &client_id
-        && (id.is_empty() || id.len() > CLIENT_ID_BYTES_MAX)
-    {
-        let told =
-            format!("client_id is {} bytes long: want 1-{CLIENT_ID_BYTES_MAX}; the message was not stored", id.len());
-        return Err(Refusal::new("bad_client_id", told));
-    }
+    check_client_id(client_id.as_deref())
+        .map_err(|told| Refusal::new("bad_client_id", format!("{told}; the message was not stored")))?;
     Ok(Request::Say { text, client_id })
 }
 
@@ -400,11 +405,7 @@ struct WirePost {
 pub fn parse_post_body(body: &[u8]) -> Result<(String, Option<String>), String> {
     let wire: WirePost =
         serde_json::from_slice(body).map_err(|error| format!("body is not {{\"message\":\"text\"}}: {error}"))?;
-    if let Some(id) = &wire.client_id
-        && (id.is_empty() || id.len() > CLIENT_ID_BYTES_MAX)
-    {
-        return Err(format!("client_id is {} bytes long: want 1-{CLIENT_ID_BYTES_MAX}", id.len()));
-    }
+    check_client_id(wire.client_id.as_deref())?;
     Ok((wire.message, wire.client_id))
 }
 
@@ -685,11 +686,7 @@ pub fn parse_archive_line(line: &str) -> Result<(String, Post), String> {
         return Err("sender has blanks around it".into());
     }
     check_text(&line.message).map_err(|refusal| refusal.message)?;
-    if let Some(id) = &line.client_id
-        && (id.is_empty() || id.len() > CLIENT_ID_BYTES_MAX)
-    {
-        return Err(format!("client_id is {} bytes long: want 1-{CLIENT_ID_BYTES_MAX}", id.len()));
-    }
+    check_client_id(line.client_id.as_deref())?;
     let post = Post {
         seq: line.id,
         uuid: line.message_id,

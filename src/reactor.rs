@@ -20,7 +20,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::api::{self, Api};
-use crate::chat::{self, Chat, Rules, Time};
+use crate::chat::{self, Chat, Time};
 use crate::config::Rate;
 use crate::connection::{Connections, Expired, Life, Protocol, ReadOutcome, Stream};
 use crate::console::Console;
@@ -745,9 +745,4 @@ fn sender_clone(sender: &UnixStream) -> io::Result<UnixStream> {
     use std::os::fd::{AsFd, OwnedFd};
     let descriptor: OwnedFd = sender.as_fd().try_clone_to_owned()?;
     Ok(UnixStream::from_std(std::os::unix::net::UnixStream::from(descriptor)))
-}
-
-/// The rules of a chat, from the settings.
-pub fn rules(epoch: crate::message::Uuid, allow_duplicate_names: bool) -> Rules {
-    Rules { epoch, allow_duplicate_names, presence_bulk: chat::PRESENCE_BULK, grace_ms: chat::GRACE_MS }
 }
