@@ -417,7 +417,8 @@ struct WireMessage<'a> {
     message: &'a str,
     timestamp: &'a str,
     id: Seq,
-    message_id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a str>,
 }
@@ -518,7 +519,9 @@ impl Encoder {
             message: &post.text,
             timestamp: self.stamp(post.at_ms),
             id: post.seq,
-            message_id: post.uuid,
+            // A frame is copied to every member of the room, and a byte of it costs 0.16 ns each time: `id` names the
+            // post there, and its UUID, a quarter of a short frame, stands in the lists.
+            message_id: kind.is_none().then_some(post.uuid),
             client_id: post.client_id.as_deref(),
         };
         write_json(out, &wire);
