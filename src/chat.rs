@@ -3,10 +3,13 @@
 //! Takes one input at a time and pushes [`Effect`]s; it knows no socket, no bytes, no clock and no thread. Posts are
 //! shown only when the log says that they are stored: [`Chat::appended`] is the one place that broadcasts them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+mod people;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use self::people::{Clients, People, Person, PersonId};
 use crate::console::News;
 use crate::log::{Appended, Job, PAGE_POSTS_MAX, Page, Span};
 use crate::message::{
@@ -150,19 +153,6 @@ pub enum Effect {
     },
 }
 
-type PersonId = u64;
-
-/// Somebody in a room, with a connection or expected back.
-#[derive(Debug)]
-struct Person {
-    name: Arc<str>,
-    user: Uuid,
-    token: Uuid,
-    client: Option<ClientId>,
-    /// When it is announced as gone, if it is not back by then.
-    away_until_ms: u64,
-}
-
 /// A client in one room.
 #[derive(Debug)]
 struct Member {
@@ -176,12 +166,41 @@ struct Member {
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
     /// The log was asked for its read mark and backlog. `own`: what it has said meanwhile.
-    Joining { resumed: bool, since: Option<Seq>, own: VecDeque<Seq> },
-    /// It is fed from the store after `after`, all but `own`: what it has said on this very connection, and not been
-    /// sent past yet. What it said on an earlier one is replayed like everything else.
-    Replaying { after: Seq, own: VecDeque<Seq> },
+    Joining(Box<Joining>),
+    /// It is fed from the store.
+    Replaying(Box<Replaying>),
     /// It gets what everybody gets.
     Present,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Joining {
+    resumed: bool,
+    since: Option<Seq>,
+    own: VecDeque<Seq>,
+}
+
+/// What comes after `after`, all but `own`: what it has said on this very connection, and not been sent past yet. What
+/// it said on an earlier one is replayed like everything else.
+#[derive(Debug, PartialEq, Eq)]
+struct Replaying {
+    after: Seq,
+    own: VecDeque<Seq>,
+}
+
+impl Stage {
+    fn replaying(after: Seq, own: VecDeque<Seq>) -> Stage {
+        Stage::Replaying(Box::new(Replaying { after, own }))
+    }
+
+    /// What it has said and must not be sent; `None` for one that is present.
+    fn own(&mut self) -> Option<&mut VecDeque<Seq>> {
+        match self {
+            Stage::Joining(joining) => Some(&mut joining.own),
+            Stage::Replaying(replaying) => Some(&mut replaying.own),
+            Stage::Present => None,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -197,7 +216,7 @@ struct Presence {
 struct Room {
     name: Arc<str>,
     last: Seq,
-    people: BTreeMap<PersonId, Person>,
+    people: People,
     names: HashMap<Box<str>, PersonId>,
     presence: Presence,
 }
@@ -219,9 +238,9 @@ pub struct Chat {
     rooms: Vec<Option<Room>>,
     free: Vec<RoomId>,
     by_name: HashMap<Arc<str>, RoomId>,
-    members: HashMap<ClientId, Member>,
+    members: Clients<Member>,
     sessions: HashMap<Uuid, (RoomId, PersonId)>,
-    next_person: PersonId,
+    joins: u64,
     away: VecDeque<(u64, RoomId, PersonId)>,
     presence_due: BTreeSet<(u64, RoomId)>,
 }
@@ -234,9 +253,9 @@ impl Chat {
             rooms: Vec::new(),
             free: Vec::new(),
             by_name: HashMap::new(),
-            members: HashMap::new(),
+            members: Clients::default(),
             sessions: HashMap::new(),
-            next_person: 1,
+            joins: 0,
             away: VecDeque::new(),
             presence_due: BTreeSet::new(),
         };
@@ -267,7 +286,7 @@ impl Chat {
 
     /// Who is in a room, in order of joining.
     pub fn users(&self, room: &str) -> Vec<Arc<str>> {
-        self.find(room).map_or_else(Vec::new, |room| room.people.values().map(|p| Arc::clone(&p.name)).collect())
+        self.find(room).map_or_else(Vec::new, |room| room.people.listed().iter().map(|p| Arc::clone(&p.name)).collect())
     }
 
     /// Connections that are in a room.
@@ -277,7 +296,7 @@ impl Chat {
 
     /// Whether this connection is in a room.
     pub fn has(&self, client: ClientId) -> bool {
-        self.members.contains_key(&client)
+        self.members.has(client)
     }
 
     /// Whether a client may join: the refusal is a sentence (503).
@@ -318,7 +337,7 @@ impl Chat {
         let folded = message::fold(&hello.name);
         let session = hello.session.and_then(|token| self.sessions.get(&token)).filter(|(room, _)| *room == room_id);
         if let Some(&(_, person)) = session {
-            if message::fold(&room.people[&person].name) == folded {
+            if message::fold(&room.people.of(person).name) == folded {
                 return Ok(Some(person));
             }
             let told = format!("this session belongs to another name than {:?}: join without it", hello.name);
@@ -332,17 +351,17 @@ impl Chat {
     }
 
     fn add_person(&mut self, room_id: RoomId, hello: &Hello) -> PersonId {
-        let id = self.next_person;
-        self.next_person += 1;
         let [user, fresh] = hello.fresh;
         // A token that is nobody's is taken as it is: whoever comes back to a server that has forgotten it, and is cut
         // off again before it is told another, can still say who it is.
         let is_free = |token: &Uuid| !token.is_nil() && !self.sessions.contains_key(token);
         let token = hello.session.filter(is_free).unwrap_or(fresh);
-        let person = Person { name: (&*hello.name).into(), user, token, client: None, away_until_ms: 0 };
+        self.joins += 1;
+        let name = (&*hello.name).into();
+        let person = Person { name, user, token, client: None, order: self.joins, away_until_ms: 0 };
         let room = self.room_mut(room_id);
+        let id = room.people.add(person);
         room.names.insert(message::fold(&hello.name), id);
-        room.people.insert(id, person);
         self.sessions.insert(token, (room_id, id));
         id
     }
@@ -358,7 +377,7 @@ impl Chat {
     ) {
         let room = self.room(room_id);
         let (room_name, last, count) = (Arc::clone(&room.name), room.last, room.people.len());
-        let (name, user) = (Arc::clone(&room.people[&person].name), room.people[&person].user);
+        let (name, user) = (Arc::clone(&room.people.of(person).name), room.people.of(person).user);
         let is_of_this_history = hello.epoch.is_none_or(|epoch| epoch == self.rules.epoch);
         let since = hello.since.filter(|since| is_of_this_history && *since <= last);
         effects.push(Effect::Print(News::Connected { name: Arc::clone(&name), user, peer: hello.peer }));
@@ -368,7 +387,7 @@ impl Chat {
         let stage = if hello.is_v2 || since.is_some_and(|since| since < last) {
             let after = since;
             effects.push(Effect::Log(Job::Join { to: client, room: room_name, reader: name, after }));
-            Stage::Joining { resumed: since.is_some(), since, own: VecDeque::new() }
+            Stage::Joining(Box::new(Joining { resumed: since.is_some(), since, own: VecDeque::new() }))
         } else {
             effects.push(Effect::Tune { client, room: room_id, last });
             Stage::Present
@@ -387,13 +406,13 @@ impl Chat {
 
     /// The log has what a joiner needs.
     pub fn joined(&mut self, client: ClientId, read: Seq, page: Page, effects: &mut Vec<Effect>) {
-        let Some(member) = self.members.get_mut(&client) else { return };
-        let Stage::Joining { resumed, since, own } = &mut member.stage else { return };
-        let (resumed, since, own) = (*resumed, *since, std::mem::take(own));
-        let member = &self.members[&client];
-        let room = self.room(member.room);
-        let person = &room.people[&member.person];
-        if member.is_v2 {
+        let Some(member) = self.members.get_mut(client) else { return };
+        let Stage::Joining(joining) = &mut member.stage else { return };
+        let (resumed, since, own) = (joining.resumed, joining.since, std::mem::take(&mut joining.own));
+        let (room_id, person, is_v2) = (member.room, member.person, member.is_v2);
+        let room = self.room(room_id);
+        let person = room.people.of(person);
+        if is_v2 {
             let session = Session {
                 user_id: person.user,
                 token: person.token,
@@ -407,14 +426,14 @@ impl Chat {
         }
         effects.push(Effect::Send { to: client, event: Event::UserCount(room.people.len()) });
         let after = since.unwrap_or(room.last);
-        self.set_stage(client, Stage::Replaying { after, own });
+        self.set_stage(client, Stage::replaying(after, own));
         self.replay(client, page, effects);
     }
 
     /// A page of the backlog, in order with the posts: at its end the member is present.
     pub fn backlog(&mut self, client: ClientId, page: Page, effects: &mut Vec<Effect>) {
         if !page.more
-            && let Some(member) = self.members.get(&client)
+            && let Some(member) = self.members.get(client)
         {
             // Who came and went meanwhile was announced on the tape, where it was not.
             let count = self.room(member.room).people.len();
@@ -429,8 +448,9 @@ impl Chat {
     }
 
     fn replay(&mut self, client: ClientId, mut page: Page, effects: &mut Vec<Effect>) {
-        let Some(member) = self.members.get_mut(&client) else { return };
-        let Stage::Replaying { after, own } = &mut member.stage else { return };
+        let Some(member) = self.members.get_mut(client) else { return };
+        let Stage::Replaying(replaying) = &mut member.stage else { return };
+        let Replaying { after, own } = &mut **replaying;
         page.posts.retain(|post| own.binary_search(&post.seq).is_err());
         own.retain(|seq| *seq > page.looked_at);
         if page.more {
@@ -453,10 +473,10 @@ impl Chat {
 
     /// A member has taken everything that it was sent: on with its backlog.
     pub fn drained(&mut self, client: ClientId, effects: &mut Vec<Effect>) {
-        let Some(Member { room, stage: Stage::Replaying { after, .. }, .. }) = self.members.get(&client) else {
+        let Some(Member { room, stage: Stage::Replaying(replaying), .. }) = self.members.get(client) else {
             return;
         };
-        let (room, after) = (self.room(*room), *after);
+        let (room, after) = (self.room(*room), replaying.after);
         let name = Arc::clone(&room.name);
         // Far behind, it reads beside the log's order, so that nobody's post waits for it.
         let job = if room.last.saturating_sub(after) > PAGE_POSTS_MAX as u64 {
@@ -471,18 +491,18 @@ impl Chat {
     /// A member's socket is too slow for the live stream: `last` is the last post that it was sent, `own` are its own
     /// after that. [`Chat::drained`] follows once it has taken what it was sent.
     pub fn fell_behind(&mut self, client: ClientId, last: Seq, own: Vec<Seq>) {
-        self.set_stage(client, Stage::Replaying { after: last, own: own.into() });
+        self.set_stage(client, Stage::replaying(last, own.into()));
     }
 
     fn set_stage(&mut self, client: ClientId, stage: Stage) {
-        if let Some(member) = self.members.get_mut(&client) {
+        if let Some(member) = self.members.get_mut(client) {
             member.stage = stage;
         }
     }
 
     /// One text frame of a member.
     pub fn receive(&mut self, time: Time, client: ClientId, frame: &str, effects: &mut Vec<Effect>) {
-        let Some(member) = self.members.get(&client) else { return };
+        let Some(member) = self.members.get(client) else { return };
         let asked =
             message::parse_request(frame).and_then(|request| self.request(time, client, member, request, effects));
         if let Err(refusal) = asked {
@@ -499,7 +519,7 @@ impl Chat {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         let room = self.room(member.room);
-        let person = &room.people[&member.person];
+        let person = &room.people.of(member.person);
         match request {
             Request::Say { text, client_id } => {
                 let client_id: Option<Box<str>> = client_id.map(|id| id.into_owned().into());
@@ -510,7 +530,7 @@ impl Chat {
                     from: client,
                     room: Arc::clone(&room.name),
                     author: Arc::clone(&person.name),
-                    text: text.into_owned().into(),
+                    text: text.into(),
                     at_ms: time.at_ms,
                     client_id,
                 })));
@@ -519,9 +539,9 @@ impl Chat {
             Request::Typing if room.people.len() > self.rules.presence_bulk => {}
             Request::Typing => {
                 let is_told = |other: &ClientId| {
-                    *other != client && self.members.get(other).is_some_and(|m| m.is_v2 && m.stage == Stage::Present)
+                    *other != client && self.members.get(*other).is_some_and(|m| m.is_v2 && m.stage == Stage::Present)
                 };
-                let to: Vec<ClientId> = room.people.values().filter_map(|p| p.client).filter(is_told).collect();
+                let to: Vec<ClientId> = room.people.iter().filter_map(|p| p.client).filter(is_told).collect();
                 effects.push(Effect::Whisper { to, event: Event::Typing { sender: Arc::clone(&person.name) } });
             }
             Request::Read { seq } => {
@@ -540,7 +560,9 @@ impl Chat {
     /// A program posts without joining. The refusal is for an HTTP answer: 409, the name is somebody's.
     pub fn check_poster(&self, room: &str, name: &str, session: Option<Uuid>) -> Result<(), String> {
         let Some(room) = self.find(room) else { return Ok(()) };
-        let Some(person) = room.names.get(&message::fold(name)).map(|id| &room.people[id]) else { return Ok(()) };
+        let Some(person) = room.names.get(&message::fold(name)).and_then(|id| room.people.get(*id)) else {
+            return Ok(());
+        };
         if self.rules.allow_duplicate_names || session == Some(person.token) {
             return Ok(());
         }
@@ -554,9 +576,9 @@ impl Chat {
     pub fn appended(&mut self, appended: Vec<Appended>, effects: &mut Vec<Effect>) {
         for Appended { post, room, from, is_repeat } in appended {
             let room_id = self.make_room(&room);
-            let member = self.members.get_mut(&from).filter(|member| member.room == room_id);
+            let member = self.members.get_mut(from).filter(|member| member.room == room_id);
             let is_member = member.is_some();
-            if let Some(Member { stage: Stage::Joining { own, .. } | Stage::Replaying { own, .. }, .. }) = member
+            if let Some(own) = member.and_then(|member| member.stage.own())
                 && !is_repeat
             {
                 own.push_back(post.seq);
@@ -577,9 +599,9 @@ impl Chat {
     fn show(&mut self, room_id: RoomId, from: ClientId, post: Post, effects: &mut Vec<Effect>) {
         let room = self.room_mut(room_id);
         room.last = room.last.max(post.seq);
-        let member = self.members.get(&from).filter(|member| member.room == room_id);
+        let member = self.members.get(from).filter(|member| member.room == room_id);
         // A program's post has no connection to name: its own UUID stands for it.
-        let user = member.map_or(post.uuid, |member| self.room(room_id).people[&member.person].user);
+        let user = member.map_or(post.uuid, |member| self.room(room_id).people.of(member.person).user);
         effects.push(Effect::Print(News::Said { name: Arc::clone(&post.author), user, text: post.text.clone() }));
         effects.push(Effect::Broadcast { room: room_id, event: Event::Message(post), author: Some(from) });
     }
@@ -587,7 +609,7 @@ impl Chat {
     /// The log could not store these.
     pub fn refused(&mut self, drafts: Vec<Draft>, why: &str, effects: &mut Vec<Effect>) {
         for draft in drafts {
-            if self.members.contains_key(&draft.from) {
+            if self.members.has(draft.from) {
                 let told = format!("the message was not stored: {why}; send it again later");
                 let refusal = Refusal { client_id: draft.client_id, ..Refusal::new("not_stored", told) };
                 effects.push(Effect::Send { to: draft.from, event: Event::Error(refusal) });
@@ -602,7 +624,7 @@ impl Chat {
         let refusal = Refusal::new("store_failed", format!("the history could not be read: {why}"));
         effects.push(Effect::Send { to: client, event: Event::Error(refusal) });
         // One that is present has only asked to move its read mark: it can do without, and will ask again.
-        if self.members.get(&client).is_some_and(|member| member.stage != Stage::Present) {
+        if self.members.get(client).is_some_and(|member| member.stage != Stage::Present) {
             effects.push(Effect::Close { to: client, reason: CloseReason::Restart });
         }
     }
@@ -622,8 +644,8 @@ impl Chat {
     }
 
     fn forget_member(&mut self, client: ClientId, effects: &mut Vec<Effect>) -> Option<Member> {
-        let member = self.members.remove(&client)?;
-        let person = &self.room(member.room).people[&member.person];
+        let member = self.members.remove(client)?;
+        let person = &self.room(member.room).people.of(member.person);
         let news = News::Disconnected { name: Arc::clone(&person.name), user: person.user };
         effects.push(Effect::Print(news));
         effects.push(Effect::Print(News::Online(self.members.len())));
@@ -632,7 +654,7 @@ impl Chat {
 
     fn remove_person(&mut self, time: Time, room_id: RoomId, id: PersonId, effects: &mut Vec<Effect>) {
         let room = self.room_mut(room_id);
-        let Some(person) = room.people.remove(&id) else { return };
+        let Some(person) = room.people.remove(id) else { return };
         let folded = message::fold(&person.name);
         if room.names.get(&folded) == Some(&id) {
             room.names.remove(&folded);
@@ -650,7 +672,7 @@ impl Chat {
     fn announce(&mut self, time: Time, room_id: RoomId, person: PersonId, notice: Notice, effects: &mut Vec<Effect>) {
         let room = self.room(room_id);
         let is_bulk = room.people.len() > self.rules.presence_bulk;
-        let person = &room.people[&person];
+        let person = &room.people.of(person);
         let who = (Arc::clone(&person.name), person.client);
         self.announce_name(time, room_id, who, notice, is_bulk, effects);
     }
@@ -690,7 +712,7 @@ impl Chat {
     /// Announces who did not come back, and what large rooms have gathered.
     pub fn expire(&mut self, time: Time, effects: &mut Vec<Effect>) {
         while let Some((_, room, id)) = self.away.pop_front_if(|(due, _, _)| *due <= time.now_ms) {
-            let person = self.rooms[room.0 as usize].as_ref().and_then(|room| room.people.get(&id));
+            let person = self.rooms[room.0 as usize].as_ref().and_then(|room| room.people.get(id));
             if person.is_some_and(|person| person.client.is_none() && person.away_until_ms <= time.now_ms) {
                 self.remove_person(time, room, id, effects);
             }
@@ -728,7 +750,7 @@ impl Chat {
         let room = Room {
             name: Arc::clone(&name),
             last: 0,
-            people: BTreeMap::new(),
+            people: People::default(),
             names: HashMap::new(),
             presence: Presence::default(),
         };
@@ -764,7 +786,7 @@ impl Chat {
     }
 
     fn person_mut(&mut self, room: RoomId, person: PersonId) -> &mut Person {
-        self.room_mut(room).people.get_mut(&person).expect("a member's person lives as long as the member")
+        self.room_mut(room).people.get_mut(person).expect("a member's person lives as long as the member")
     }
 }
 

@@ -159,7 +159,8 @@ impl Parts {
 /// All rooms.
 #[derive(Default)]
 struct Shelf {
-    rooms: HashMap<Arc<str>, Room>,
+    by_name: HashMap<Arc<str>, usize>,
+    rooms: Vec<Room>,
     people: People,
     parts: Parts,
     /// Seeds of its own, so that nobody can choose a `client_id` that meets another's.
@@ -173,7 +174,7 @@ struct Room {
     /// The first post of each (person, `client_id`), by their hash; which one it is, the post itself tells.
     firsts: HashMap<u64, Seq>,
     /// The posts of each person, ascending: unread posts are counted without looking at them.
-    own: HashMap<Person, Vec<Seq>>,
+    own: BTreeMap<Person, Vec<Seq>>,
     /// By folded name.
     marks: HashMap<Box<str>, Seq>,
 }
@@ -184,7 +185,7 @@ struct Stored {
 }
 
 /// Whoever writes under one name, without regard to case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Person(u32);
 
 #[derive(Default)]
@@ -234,14 +235,20 @@ impl Room {
 }
 
 impl Shelf {
+    fn room(&self, name: &str) -> Option<&Room> {
+        self.by_name.get(name).map(|index| &self.rooms[*index])
+    }
+
     fn append(&mut self, draft: Draft) -> Appended {
         let Draft { from, room: name, author, text, at_ms, client_id } = draft;
         let (author, person) = self.people.admit(&author);
         // Not `entry`: the name would be cloned for each post.
-        if !self.rooms.contains_key(&name) {
-            self.rooms.insert(name.clone(), Room::default());
-        }
-        let room = self.rooms.get_mut(&name).expect("it is there now");
+        let index = self.by_name.get(&name).copied().unwrap_or_else(|| {
+            self.by_name.insert(name.clone(), self.rooms.len());
+            self.rooms.push(Room::default());
+            self.rooms.len() - 1
+        });
+        let room = &mut self.rooms[index];
         let seq = room.last() + 1;
         if let Some(id) = &client_id {
             match room.firsts.entry(self.hasher.hash_one((person, id))) {
@@ -263,19 +270,19 @@ impl Shelf {
     }
 
     fn mark(&mut self, room: &str, reader: &str, seq: Seq) {
-        let Some(room) = self.rooms.get_mut(room) else { return };
+        let Some(room) = self.by_name.get(room).map(|index| &mut self.rooms[*index]) else { return };
         let seq = seq.min(room.last());
         let mark = room.marks.entry(fold(reader)).or_default();
         *mark = seq.max(*mark);
     }
 
     fn read_mark(&self, room: &str, reader: &str) -> Seq {
-        self.rooms.get(room).and_then(|room| room.marks.get(&*fold(reader))).copied().unwrap_or(0)
+        self.room(room).and_then(|room| room.marks.get(&*fold(reader))).copied().unwrap_or(0)
     }
 
     fn page(&self, span: &Span) -> Page {
         let mut page = Page { looked_at: span.after, ..Page::default() };
-        let Some(room) = self.rooms.get(&span.room) else { return page };
+        let Some(room) = self.room(&span.room) else { return page };
         let own = span.not_by.as_ref().and_then(|name| self.people.find(name));
         let (mut bytes, mut looked) = (0, 0);
         let limit = span.limit.min(PAGE_POSTS_MAX);
@@ -297,7 +304,7 @@ impl Shelf {
 
     fn unread(&self, room: &str, reader: &str, upto: Seq) -> (Seq, u64) {
         let read = self.read_mark(room, reader);
-        let Some(room) = self.rooms.get(room) else { return (0, 0) };
+        let Some(room) = self.room(room) else { return (0, 0) };
         let upto = upto.min(room.last());
         let own = self.people.find(reader).and_then(|person| room.own.get(&person));
         let own = own.map_or(0, |own| {
@@ -307,7 +314,7 @@ impl Shelf {
     }
 
     fn search(&self, room: &str, typed: &str, upto: Seq, limit: usize) -> Vec<Post> {
-        let (Some(room), Some(query)) = (self.rooms.get(room), Query::parse(typed)) else { return Vec::new() };
+        let (Some(room), Some(query)) = (self.room(room), Query::parse(typed)) else { return Vec::new() };
         let limit = limit.min(HITS_MAX);
         let hits = room.hits(&query, upto, limit);
         match query.opened() {

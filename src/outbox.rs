@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 /// A peer that has more than this waiting for it is not read from until it has taken it: its own requests made it.
 pub const OUTBOX_BYTES_HIGH: usize = 64 * 1024;
 /// An empty outbox gives its buffer back if it had grown over this.
-const KEEP_BYTES_MAX: usize = 256;
+const KEEP_BYTES_MAX: usize = 128;
 
 /// Bytes on their way to one peer, in order.
 ///

@@ -95,11 +95,22 @@ impl Tape {
         (start, self.end)
     }
 
+    /// All that lies between `from` and the end, if it is in one piece: what most members are sent at most times.
+    pub fn rest(&self, from: Position) -> Option<&[u8]> {
+        let chunk = self.chunks.back().filter(|chunk| chunk.start <= from)?;
+        Some(&chunk.bytes[(from - chunk.start) as usize..])
+    }
+
     /// Collects what lies between `from` and the end, without the ranges in `skip`, into `slices`.
     ///
     /// `skip` is ascending and holds nothing before `from`. Stops when `slices` is full. The common case, a member
     /// with nothing to skip and all in one chunk, is one slice.
-    pub fn slices<'a>(&'a self, from: Position, skip: &VecDeque<(Position, Position)>, slices: &mut Slices<'a>) {
+    pub fn slices<'a, const MAX: usize>(
+        &'a self,
+        from: Position,
+        skip: &VecDeque<(Position, Position)>,
+        slices: &mut Slices<'a, MAX>,
+    ) {
         let mut at = from;
         let mut skip = skip.iter().peekable();
         for chunk in self.chunks.iter().skip_while(|chunk| chunk.end() <= from) {
@@ -194,25 +205,22 @@ impl Tape {
     }
 }
 
-/// Slices for one `writev`, on the stack.
+/// Slices for one `writev`, on the stack, `MAX` at most: a sender's own messages cut the tape into pieces.
 #[derive(Debug)]
-pub struct Slices<'a> {
-    slices: [IoSlice<'a>; Slices::MAX],
+pub struct Slices<'a, const MAX: usize> {
+    slices: [IoSlice<'a>; MAX],
     count: usize,
 }
 
-impl<'a> Slices<'a> {
-    /// Most slices in one write: a sender's own messages cut the tape into pieces.
-    pub const MAX: usize = 64;
-
+impl<'a, const MAX: usize> Slices<'a, MAX> {
     /// None yet.
-    pub fn new() -> Slices<'a> {
-        Slices { slices: [IoSlice::new(&[]); Slices::MAX], count: 0 }
+    pub fn new() -> Slices<'a, MAX> {
+        Slices { slices: [IoSlice::new(&[]); MAX], count: 0 }
     }
 
     /// Whether there was room for it.
     pub fn push(&mut self, bytes: &'a [u8]) -> bool {
-        if self.count == Slices::MAX {
+        if self.count == MAX {
             return false;
         }
         self.slices[self.count] = IoSlice::new(bytes);
@@ -226,7 +234,7 @@ impl<'a> Slices<'a> {
     }
 }
 
-impl Default for Slices<'_> {
+impl<const MAX: usize> Default for Slices<'_, MAX> {
     fn default() -> Self {
         Slices::new()
     }
@@ -242,7 +250,7 @@ mod tests {
         bytes
     }
 
-    fn joined(slices: &Slices<'_>) -> Vec<u8> {
+    fn joined(slices: &Slices<'_, 64>) -> Vec<u8> {
         slices.as_slice().iter().flat_map(|slice| slice.to_vec()).collect()
     }
 
@@ -265,6 +273,7 @@ mod tests {
         append(&mut tape, &mut spares, 3, "c");
         assert_eq!(read(&tape, 0, &[]), [frame("a"), frame("bb"), frame("c")].concat());
         assert_eq!(read(&tape, first.1, &[]), [frame("bb"), frame("c")].concat());
+        assert_eq!(tape.rest(first.1), Some(&*[frame("bb"), frame("c")].concat()));
         assert_eq!(read(&tape, 0, &[second]), [frame("a"), frame("c")].concat());
         assert_eq!(read(&tape, 0, &[first, second]), frame("c"));
         assert!(read(&tape, tape.end(), &[]).is_empty());
@@ -279,6 +288,7 @@ mod tests {
             ends.push(append(&mut tape, &mut spares, seq, &long).1);
         }
         assert!(tape.chunks.len() > 2);
+        assert_eq!((tape.rest(0), tape.rest(ends[3998])), (None, Some(&*frame(&long))));
         let mut at = 0;
         let mut got = Vec::new();
         while at < tape.end() {

@@ -202,7 +202,7 @@ impl Reactor {
         let now_ms = self.time.now_ms;
         let Some(connection) = self.connections.touch(to) else { return };
         let Protocol::Http(reader) = &mut connection.protocol else { return };
-        let mut rest = mem::take(reader).into_rest();
+        let mut rest = mem::take(&mut **reader).into_rest();
         connection.upgrade(Session::new(MESSAGE_BYTES_MAX), now_ms);
         match self.rate {
             Rate::All(limit) => connection.limit_rate(now_ms, limit),
