@@ -35,6 +35,10 @@ pub const STALL_MS_MAX: u64 = 30_000;
 pub const CLOSE_MS_MAX: u64 = 5_000;
 /// Most sends to members of rooms in one turn: a large room is served in slices, so that others get their turn.
 pub const SENDS_PER_TURN: usize = 4_096;
+/// A smaller room is never made to wait.
+pub const GROUP_MEMBERS_MIN: usize = 64;
+/// A room with so many bytes to send to each member does not wait for more: by then it is the bytes that cost.
+pub const GROUP_BYTES_MAX: u64 = 8 * 1024;
 /// Most pieces of the tape in one write: a member's own messages cut it.
 const SLICES_MAX: usize = 64;
 /// Enough pieces for all but busy senders.
@@ -328,12 +332,13 @@ impl<S: Stream> Connection<S> {
         };
     }
 
-    fn send(&mut self, rooms: &[Room], now_ms: u64) {
+    /// `has_tape`: the tape too; otherwise only what is its own.
+    fn send(&mut self, rooms: &[Room], now_ms: u64, has_tape: bool) {
         if !self.is_writable || matches!(self.life, Life::Lingering(_) | Life::Dead(_)) {
             return;
         }
         let before = self.progress();
-        if self.send_all(rooms, now_ms).is_err() {
+        if self.send_all(rooms, now_ms, has_tape).is_err() {
             self.kill(CloseReason::Gone);
         }
         if self.stalled_ms.is_some() && before != self.progress() {
@@ -354,8 +359,9 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Sends in the only right order: the frame begun, private frames, the tape, the close frame.
-    fn send_all(&mut self, rooms: &[Room], now_ms: u64) -> io::Result<()> {
-        if !self.finish_frame(rooms)? || !self.flush_outbox()? || !self.send_tape(rooms)? {
+    fn send_all(&mut self, rooms: &[Room], now_ms: u64, has_tape: bool) -> io::Result<()> {
+        let has_tape = has_tape || self.life != Life::Open;
+        if !self.finish_frame(rooms)? || !self.flush_outbox()? || has_tape && !self.send_tape(rooms)? {
             self.is_writable = false;
             return Ok(());
         }
@@ -513,9 +519,24 @@ struct Room {
     is_dirty: bool,
     /// It stands in the list of dirty rooms, where it stands once.
     is_queued: bool,
+    /// It was served in the last long pass, and may be made to wait before the next.
+    is_busy: bool,
+    /// The end of the tape when its last walk began.
+    served: Position,
     /// Where the walk of a large room goes on, and the lowest position seen in it.
     walked: usize,
     lowest: Position,
+}
+
+impl Room {
+    /// Whether its members are better sent more in one write, a moment later. Only if a walk is to come.
+    fn may_wait(&self, members_min: usize) -> bool {
+        self.is_busy
+            && self.is_queued
+            && self.walked == 0
+            && self.members.len() >= members_min
+            && self.tape.end() - self.served < GROUP_BYTES_MAX
+    }
 }
 
 /// What a settled turn left for the core.
@@ -539,6 +560,12 @@ pub struct Connections<S> {
     timers: BinaryHeap<Reverse<(u64, ClientId)>>,
     generation: u32,
     settled: Settled,
+    /// Rooms served by the last pass, and those of the last long one.
+    walked: Vec<RoomId>,
+    busy: Vec<RoomId>,
+    is_grouping: bool,
+    /// [`GROUP_MEMBERS_MIN`]; tests have smaller rooms.
+    group_members_min: usize,
     /// [`SENDS_PER_TURN`]; tests walk their small rooms in slices too.
     sends_per_turn: usize,
 }
@@ -555,6 +582,10 @@ impl<S: Stream> Connections<S> {
             timers: BinaryHeap::new(),
             generation: 0,
             settled: Settled::default(),
+            walked: Vec::new(),
+            busy: Vec::new(),
+            is_grouping: false,
+            group_members_min: GROUP_MEMBERS_MIN,
             sends_per_turn: SENDS_PER_TURN,
         }
     }
@@ -664,6 +695,8 @@ impl<S: Stream> Connections<S> {
                 members: Vec::new(),
                 is_dirty: false,
                 is_queued: false,
+                is_busy: false,
+                served: 0,
                 walked: 0,
                 lowest: 0,
             });
@@ -701,6 +734,22 @@ impl<S: Stream> Connections<S> {
         !self.dirty.is_empty()
     }
 
+    /// The last pass took long: the rooms that it served are those that may wait while frames are grouped.
+    pub fn note_busy(&mut self) {
+        for id in self.busy.drain(..) {
+            self.rooms[id.0 as usize].is_busy = false;
+        }
+        mem::swap(&mut self.walked, &mut self.busy);
+        for id in &self.busy {
+            self.rooms[id.0 as usize].is_busy = true;
+        }
+    }
+
+    /// From here on busy rooms gather frames (`true`), or are sent what they have.
+    pub fn group(&mut self, is_grouping: bool) {
+        self.is_grouping = is_grouping;
+    }
+
     /// Sends everyone what is owed, buries the dead, and says what the core must know.
     pub fn settle(&mut self, now_ms: u64, mut on_dead: impl FnMut(Connection<S>, CloseReason)) -> Settled {
         self.settle_rooms(now_ms);
@@ -721,10 +770,17 @@ impl<S: Stream> Connections<S> {
 
     fn settle_rooms(&mut self, now_ms: u64) {
         let mut budget = self.sends_per_turn;
+        self.walked.clear();
         for _ in 0..self.dirty.len() {
             let Some(id) = self.dirty.pop_front() else { break };
             let index = id.0 as usize;
+            if self.is_grouping && self.rooms[index].may_wait(self.group_members_min) {
+                self.dirty.push_back(id);
+                continue;
+            }
+            self.walked.push(id);
             if self.rooms[index].walked == 0 {
+                self.rooms[index].served = self.rooms[index].tape.end();
                 self.rooms[index].is_dirty = false;
                 self.rooms[index].lowest = self.rooms[index].tape.end();
             }
@@ -745,7 +801,7 @@ impl<S: Stream> Connections<S> {
 
     fn send_room(&mut self, index: usize, slot: u32, now_ms: u64) {
         let connection = &mut self.slots[slot as usize];
-        connection.send(&self.rooms, now_ms);
+        connection.send(&self.rooms, now_ms, true);
         if connection.is_writable && !matches!(connection.life, Life::Dead(_)) {
             return;
         }
@@ -772,7 +828,9 @@ impl<S: Stream> Connections<S> {
     fn settle_one(&mut self, slot: u32, now_ms: u64) {
         let Some(connection) = self.slots.get_mut(slot as usize) else { return };
         let id = connection.id;
-        connection.send(&self.rooms, now_ms);
+        let room = connection.place.as_ref().map(|place| &self.rooms[place.room.0 as usize]);
+        let has_tape = !self.is_grouping || room.is_none_or(|room| !room.may_wait(self.group_members_min));
+        connection.send(&self.rooms, now_ms, has_tape);
         if let Life::Lingering(_) = connection.life {
             // Nothing may follow its last bytes.
             self.forget_place(slot);
@@ -1006,7 +1064,7 @@ mod tests {
 
     fn run(seed: u64) {
         let mut d = Dice(seed);
-        let mut cs: Connections<Fake> = Connections { sends_per_turn: 3, ..Connections::new() };
+        let mut cs: Connections<Fake> = Connections { sends_per_turn: 3, group_members_min: 2, ..Connections::new() };
         let mut ms: Vec<M> = Vec::new();
         let mut seq = [0u64; 2];
         let big = d.roll(3) == 0;
@@ -1079,6 +1137,7 @@ mod tests {
                 _ => {}
             }
             if d.roll(3) != 0 {
+                cs.group(d.roll(2) == 0);
                 settle(&mut cs, &mut ms, step);
             }
         }
@@ -1086,6 +1145,7 @@ mod tests {
             m.wire.0.borrow_mut().room = usize::MAX / 2;
             cs.writable(m.id.unwrap());
         }
+        cs.group(false);
         for s in 0..5 {
             settle(&mut cs, &mut ms, 4000 + s);
         }
@@ -1117,6 +1177,9 @@ mod tests {
 
     fn settle(cs: &mut Connections<Fake>, ms: &mut [M], now: u64) {
         let s = cs.settle(now, |_, _| {});
+        if now % 3 == 0 {
+            cs.note_busy();
+        }
         for (id, last, own) in s.behind {
             if let Some(m) = ms.iter_mut().find(|m| m.id == Some(id)) {
                 m.off = Some((last, own));
@@ -1153,6 +1216,52 @@ mod tests {
             spare += 1;
         }
         assert!(spare <= 6);
+    }
+
+    #[test]
+    fn a_busy_room_gathers_frames_and_its_members_are_told_the_rest_at_once() {
+        let mut cs: Connections<Fake> = Connections { group_members_min: 2, ..Connections::new() };
+        let mut join = |room| {
+            let wire = Fake::default();
+            wire.0.borrow_mut().room = usize::MAX / 2;
+            let id = cs.admit(wire.clone(), [127, 0, 0, 1].into(), 0);
+            cs.touch(id).unwrap().upgrade(ws::Session::new(65536), 0);
+            cs.tune(id, RoomId(room), 0);
+            (id, wire)
+        };
+        let (busy, quiet) = ([join(0), join(0)], [join(1), join(1)]);
+        let heard = |wire: &Fake| frames(&wire.0.borrow().got);
+        let say = |cs: &mut Connections<Fake>, room, text: &str| {
+            cs.broadcast(RoomId(room), None, None, |out| ws::write_text(out, text.as_bytes()));
+        };
+        say(&mut cs, 0, "a");
+        cs.settle(0, |_, _| {});
+        cs.note_busy();
+        cs.group(true);
+        say(&mut cs, 0, "b");
+        say(&mut cs, 1, "q");
+        ws::write_text(cs.touch(busy[0].0).unwrap().writer().unwrap(), b"private");
+        cs.settle(1, |_, _| {});
+        assert_eq!((heard(&busy[0].1), heard(&busy[1].1)), (vec!["a".into(), "private".into()], vec!["a".to_owned()]));
+        assert_eq!(heard(&quiet[0].1), ["q"]);
+        assert!(cs.is_unsettled());
+        // Enough for a full write: no more is waited for.
+        say(&mut cs, 0, &format!("c#{}", "-".repeat(GROUP_BYTES_MAX as usize)));
+        cs.settle(2, |_, _| {});
+        assert_eq!(
+            (heard(&busy[0].1), heard(&busy[1].1)),
+            (["a", "private", "b", "c"].map(str::to_owned).to_vec(), ["a", "b", "c"].map(str::to_owned).to_vec(),)
+        );
+        // Whoever leaves gets what is on the tape before its close frame.
+        cs.note_busy();
+        say(&mut cs, 0, "d");
+        cs.touch(busy[1].0).unwrap().close(CloseReason::Restart, 3);
+        cs.settle(3, |_, _| {});
+        assert_eq!(heard(&busy[0].1).len(), 4);
+        assert!(busy[1].1.0.borrow().got.windows(3).any(|bytes| bytes == [0x81, 1, b'd']));
+        cs.group(false);
+        cs.settle(4, |_, _| {});
+        assert_eq!(heard(&busy[0].1), ["a", "private", "b", "c", "d"]);
     }
 
     #[test]

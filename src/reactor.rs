@@ -52,6 +52,10 @@ const PAGES_WAIT: Duration = Duration::from_millis(1);
 const ACCEPT_PAUSE_MS: u64 = 100;
 /// After the farewells, peers have this long to hang up.
 const DRAIN_END_MS: u64 = 2_000;
+/// When a pass over the rooms has taken this long, the rooms that it served gather frames before the next.
+const GROUP_AFTER: Duration = Duration::from_micros(200);
+/// For half as long as the pass took, and this long at most: each send then carries more, and it is the sends that cost.
+const GROUP_MAX: Duration = Duration::from_millis(1);
 /// Farewells a millisecond: a small server need not take its whole `--drain-ms`.
 const FAREWELLS_PER_MS: u64 = 1;
 
@@ -222,6 +226,8 @@ pub struct Reactor {
     /// When a post was shown last.
     talked_ms: u64,
     has_signal: bool,
+    /// Until then busy rooms gather frames; other news is taken meanwhile.
+    group_until: Option<Instant>,
 }
 
 impl Reactor {
@@ -276,6 +282,7 @@ impl Reactor {
             page_at_ms: 0,
             talked_ms: 0,
             has_signal: false,
+            group_until: None,
         })
     }
 
@@ -593,8 +600,16 @@ impl Reactor {
     /// Sends, buries, and tells the core what came of it.
     fn settle(&mut self) {
         let mut dead = Vec::new();
+        let begun = Instant::now();
+        self.connections.group(self.group_until.is_some_and(|until| begun < until));
         let settled =
             self.connections.settle(self.time.now_ms, |connection, reason| dead.push((connection.id, reason)));
+        let ended = Instant::now();
+        let took = ended - begun;
+        if took >= GROUP_AFTER {
+            self.connections.note_busy();
+            self.group_until = Some(ended + (took / 2).min(GROUP_MAX));
+        }
         for (id, reason) in dead {
             self.api.forget(id);
             self.chat.leave(self.time, id, reason.is_goodbye(), &mut self.chat_effects);
