@@ -30,17 +30,19 @@ impl Log {
         Log { handle, answers }
     }
 
-    fn ask(&self, job: Job) -> Answer {
+    fn ask(&mut self, job: Job) -> Answer {
         self.handle.submit(job);
+        self.handle.hand_over();
         self.answers.recv().expect("answers")
     }
 
-    fn say(&self, drafts: impl Iterator<Item = Draft>) {
+    fn say(&mut self, drafts: impl Iterator<Item = Draft>) {
         let mut waiting = 0;
         for draft in drafts {
             self.handle.submit(Job::Append(draft));
             waiting += 1;
         }
+        self.handle.hand_over();
         while waiting > 0 {
             match self.answers.recv().expect("answers") {
                 Answer::Appended(posts) => waiting -= posts.len(),
@@ -92,7 +94,7 @@ fn main() {
 
     for (durability, name) in [(Durability::Process, "NORMAL"), (Durability::Power, "FULL")] {
         for size in [1, 10, 100, 1000] {
-            let log = Log::open(&directory.join(format!("{name}{size}.db")), durability);
+            let mut log = Log::open(&directory.join(format!("{name}{size}.db")), durability);
             let (begin, mut n) = (Instant::now(), 0);
             let mut took = Vec::new();
             while begin.elapsed() < Duration::from_secs(3) {
@@ -108,7 +110,7 @@ fn main() {
     }
 
     let path = directory.join("many.db");
-    let log = Log::open(&path, Durability::Process);
+    let mut log = Log::open(&path, Durability::Process);
     let begin = Instant::now();
     for from in (0..posts).step_by(1000) {
         log.say((from..from + 1000).map(|n| draft(n, &room, &authors)));
@@ -125,9 +127,9 @@ fn main() {
     let rooms = store.rooms();
     println!("open and list {} room of {} posts: {:?}", rooms.len(), rooms[0].last, begin.elapsed());
     drop(store);
-    let log = Log::open(&path, Durability::Process);
+    let mut log = Log::open(&path, Durability::Process);
 
-    let repeat = |count: usize, job: &dyn Fn(usize) -> Job| {
+    let mut repeat = |count: usize, job: &dyn Fn(usize) -> Job| {
         let mut took = Vec::new();
         for n in 0..count {
             let start = Instant::now();

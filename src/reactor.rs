@@ -298,6 +298,7 @@ impl Reactor {
             self.receive();
             self.complete();
             self.expire();
+            self.hand_over();
             self.settle();
             self.accept();
         }
@@ -309,6 +310,8 @@ impl Reactor {
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        // What settling asked of the log; nothing is left behind while the loop sleeps.
+        self.hand_over();
         let timeout = self.timeout();
         match self.poll.poll(events, timeout) {
             Ok(()) => {}
@@ -595,6 +598,13 @@ impl Reactor {
             self.heed_signals();
         }
         self.say_farewells();
+    }
+
+    /// Before anything is sent, so that the log works meanwhile.
+    fn hand_over(&mut self) {
+        if let Log::Worker(Some(worker)) = &mut self.log {
+            worker.hand_over();
+        }
     }
 
     /// Sends, buries, and tells the core what came of it.

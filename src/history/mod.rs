@@ -214,7 +214,7 @@ impl Store {
             })?,
             spawn("history-fold", &lock, move || fold(folder, &nudged))?,
         ];
-        Ok(Handle { orders: Arc::new(orders), questions, threads })
+        Ok(Handle { orders: Arc::new(orders), given: Vec::new(), questions, threads })
     }
 }
 
@@ -230,19 +230,34 @@ fn spawn(name: &str, lock: &Arc<File>, body: impl FnOnce() + Send + 'static) -> 
 
 /// The threads of a log at work.
 pub struct Handle {
-    orders: Arc<Sender<Job>>,
+    orders: Arc<Sender<Vec<Job>>>,
+    /// Orders not handed over yet.
+    given: Vec<Job>,
     questions: Sender<Job>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Handle {
-    /// Asks the log. Never waits; the answer comes through `reply`.
-    pub fn submit(&self, job: Job) {
-        let queue = match &job {
-            Job::Page { .. } | Job::Unread { .. } | Job::Search { .. } => &self.questions,
-            Job::Append(_) | Job::Join { .. } | Job::Backlog { .. } | Job::Mark { .. } | Job::Keep(_) => &*self.orders,
-        };
-        queue.send(job).expect("the threads take jobs until the handle is closed");
+    /// Asks the log. Never waits; the answer comes through `reply`. What is in order with the posts is done after the
+    /// next [`Handle::hand_over`].
+    pub fn submit(&mut self, job: Job) {
+        match &job {
+            Job::Page { .. } | Job::Unread { .. } | Job::Search { .. } => {
+                self.questions.send(job).expect("the threads take jobs until the handle is closed");
+            }
+            Job::Append(_) | Job::Join { .. } | Job::Backlog { .. } | Job::Mark { .. } | Job::Keep(_) => {
+                self.given.push(job);
+            }
+        }
+    }
+
+    /// Hands everything submitted to the writer, at once: it is woken once for a turn of the loop, and what came
+    /// together is committed together.
+    pub fn hand_over(&mut self) {
+        if !self.given.is_empty() {
+            let given = std::mem::take(&mut self.given);
+            self.orders.send(given).expect("the threads take jobs until the handle is closed");
+        }
     }
 
     /// A way to the writer for who keeps parts of summaries. It does not hold the log open.
@@ -251,8 +266,9 @@ impl Handle {
     }
 
     /// Takes no more, stores and answers what was asked, and returns when that is done and the file is closed.
-    pub fn close(self) {
-        let Handle { orders, questions, threads } = self;
+    pub fn close(mut self) {
+        self.hand_over();
+        let Handle { orders, questions, threads, .. } = self;
         drop((orders, questions));
         for thread in threads {
             thread.join().expect("a thread of the log does not panic");
@@ -262,14 +278,14 @@ impl Handle {
 
 /// Hands finished parts of summaries to the writer, for as long as it works.
 #[derive(Clone)]
-pub struct Keeper(Weak<Sender<Job>>);
+pub struct Keeper(Weak<Sender<Vec<Job>>>);
 
 impl Keeper {
     /// Never waits. The error is a sentence.
     fn keep(&self, part: KeptPart) -> Result<(), String> {
         let closed = || "the log is closing".to_owned();
         let orders = self.0.upgrade().ok_or_else(closed)?;
-        orders.send(Job::Keep(part)).map_err(|_| closed())
+        orders.send(vec![Job::Keep(part)]).map_err(|_| closed())
     }
 }
 

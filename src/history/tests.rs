@@ -1,5 +1,6 @@
 //! What the log promises, on real files.
 
+use std::cell::RefCell;
 use std::sync::mpsc;
 
 use super::*;
@@ -34,7 +35,7 @@ impl Drop for Directory {
 
 /// A log at work, spoken to from one thread.
 pub(crate) struct Log {
-    handle: Handle,
+    handle: RefCell<Handle>,
     answers: Receiver<Answer>,
 }
 
@@ -50,11 +51,13 @@ impl Log {
         let pages = reply.clone();
         let give = |to: mpsc::Sender<Answer>| move |answer| to.send(answer).expect("the test listens");
         let handle = store.start(give(reply), give(pages)).expect("starts");
-        Log { handle, answers }
+        Log { handle: handle.into(), answers }
     }
 
     fn submit(&self, job: Job) {
-        self.handle.submit(job);
+        let mut handle = self.handle.borrow_mut();
+        handle.submit(job);
+        handle.hand_over();
     }
 
     fn next(&self) -> Answer {
@@ -123,7 +126,7 @@ impl Log {
     }
 
     pub(crate) fn close(self) {
-        self.handle.close();
+        self.handle.into_inner().close();
     }
 }
 
@@ -464,7 +467,7 @@ fn close_stores_and_answers_everything_that_was_asked() {
     log.submit(Job::Backlog { to: ME, room: "den".into(), after: 0 });
     log.submit(Job::Page { to: ME, span: span("den") });
     let Log { handle, answers } = log;
-    handle.close();
+    handle.into_inner().close();
     let (mut posts, mut pages) = (0, 0);
     for answer in answers {
         match answer {
@@ -605,7 +608,7 @@ fn a_file_of_version_1_opens_with_all_that_is_in_it() {
     assert_eq!((&*again.post.text, again.is_repeat), ("東京都に行く", true));
     assert_eq!(log.say_one("den", "Ann", "next").post.seq, 22);
     // What later versions keep finds its place.
-    let mut posts = Reader::open(&path).expect("it is of this version now").keeping(log.handle.keeper());
+    let mut posts = Reader::open(&path).expect("it is of this version now").keeping(log.handle.borrow().keeper());
     posts.put_part(kept(part_key("den", 0, 22), b"new")).expect("keeps");
     log.settle();
     assert_eq!(posts.part(&part_key("den", 0, 22)), Ok(Some((22, b"new".to_vec()))));
@@ -688,7 +691,7 @@ fn parts_of_summaries_are_found_by_all_of_their_key_and_the_oldest_go() {
     let path = directory.file("a.db");
     let log = Log::open(&path);
     log.say(vec![draft("den", "Ann", "hi"), draft("zoo", "Ann", "hi")]);
-    let mut reader = Reader::open(&path).expect("opens").keeping(log.handle.keeper());
+    let mut reader = Reader::open(&path).expect("opens").keeping(log.handle.borrow().keeper());
     check_parts(&mut reader, &|| log.settle());
     let count = |path: &Path| -> i64 {
         let connection = Connection::open(path).expect("opens");
@@ -698,7 +701,7 @@ fn parts_of_summaries_are_found_by_all_of_their_key_and_the_oldest_go() {
     log.close();
     // A restart changes nothing.
     let log = Log::open(&path);
-    let mut reader = Reader::open(&path).expect("opens").keeping(log.handle.keeper());
+    let mut reader = Reader::open(&path).expect("opens").keeping(log.handle.borrow().keeper());
     assert_eq!(reader.part(&part_key("den", 1000, 1001)), Ok(Some((1001, b"many".to_vec()))));
     log.close();
     assert!(reader.put_part(kept(part_key("den", 0, 1), b"late")).is_err(), "nobody keeps it any more");
@@ -722,8 +725,8 @@ fn a_part_that_cannot_be_kept_takes_no_post_with_it() {
         let (orders, ordered) = mpsc::channel();
         let (questions, _asked) = mpsc::channel();
         let (nudge, _nudged) = mpsc::channel();
-        let answers = std::cell::RefCell::new(Vec::new());
-        jobs.into_iter().for_each(|job| orders.send(job).expect("is there"));
+        let answers = RefCell::new(Vec::new());
+        orders.send(jobs).expect("is there");
         drop(orders);
         store.writer.run(&ordered, &questions, &nudge, &|answer| answers.borrow_mut().push(answer));
         answers.into_inner()
@@ -745,7 +748,7 @@ fn the_writer_rests_when_everything_is_indexed() {
     let (orders, ordered) = mpsc::channel();
     let (questions, _asked) = mpsc::channel();
     let (nudge, _nudged) = mpsc::channel();
-    (0..700).for_each(|n| orders.send(Job::Append(draft(["a", "b"][n % 2], "Ann", "hi"))).expect("is there"));
+    (0..700).for_each(|n| orders.send(vec![Job::Append(draft(["a", "b"][n % 2], "Ann", "hi"))]).expect("is there"));
     drop(orders);
     store.writer.run(&ordered, &questions, &nudge, &|_| {});
     assert_eq!(store.writer.lag(), 700, "each post counts once");
@@ -765,9 +768,9 @@ fn a_batch_that_fails_at_its_end_leaves_nothing_of_its_beginning() {
         let (orders, ordered) = mpsc::channel();
         let (questions, _asked) = mpsc::channel();
         let (nudge, _nudged) = mpsc::channel();
-        let answers = std::cell::RefCell::new(Vec::new());
+        let answers = RefCell::new(Vec::new());
         for (room, author, text) in said {
-            orders.send(Job::Append(draft(room, author, text))).expect("is there");
+            orders.send(vec![Job::Append(draft(room, author, text))]).expect("is there");
         }
         drop(orders);
         store.writer.run(&ordered, &questions, &nudge, &|answer| answers.borrow_mut().push(answer));

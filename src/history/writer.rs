@@ -3,7 +3,7 @@
 //! Everything that waits goes into one transaction, and is answered in the order asked once that is committed.
 //! The search index is filled apart from it, in slices, when nobody waits. It decides nothing about the chat.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -47,6 +47,8 @@ pub(super) struct Writer {
     pub(super) indexing: Indexing,
     /// About how many pages were written since the last nudge.
     pub(super) unfolded: usize,
+    /// Taken from the queue, and not yet begun.
+    waiting: VecDeque<Job>,
 }
 
 pub(super) struct Room {
@@ -96,6 +98,7 @@ impl Writer {
             next_slice: 0,
             indexing: Indexing::Works,
             unfolded: 0,
+            waiting: VecDeque::new(),
         };
         for row in rows {
             let place = writer.rooms.len();
@@ -125,13 +128,13 @@ impl Writer {
     /// Works until nobody is left to ask; everything that was asked is answered first.
     pub(super) fn run(
         &mut self,
-        jobs: &Receiver<Job>,
+        jobs: &Receiver<Vec<Job>>,
         long_reads: &Sender<Job>,
         nudge: &Sender<()>,
         reply: &impl Fn(Answer),
     ) {
-        while let Some(first) = self.next(jobs) {
-            let (batch, parts) = apart(gather(first, jobs));
+        while self.wait(jobs) {
+            let (batch, parts) = apart(self.gather(jobs));
             let size = batch.len();
             self.perform(batch, long_reads, reply);
             self.keep(parts);
@@ -146,22 +149,40 @@ impl Writer {
         }
     }
 
-    /// The next job. While there is none the index is filled.
-    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
-        loop {
+    /// Waits for jobs, and fills the index meanwhile. `false`: there will be none.
+    fn wait(&mut self, jobs: &Receiver<Vec<Job>>) -> bool {
+        while self.waiting.is_empty() {
             let patience = match self.indexing {
                 Indexing::FailedUntil(then) => then.saturating_duration_since(Instant::now()),
-                Indexing::Works if self.lag == 0 => return jobs.recv().ok(),
+                Indexing::Works if self.lag == 0 => Duration::MAX,
                 // A few posts wait for a longer pause: one slice for many costs less than many for one each.
                 Indexing::Works if self.lag < INDEX_SLICE_POSTS as u64 => PAUSE,
                 Indexing::Works => Duration::ZERO,
             };
             match jobs.recv_timeout(patience) {
-                Ok(job) => return Some(job),
+                Ok(given) => self.waiting.extend(given),
                 Err(RecvTimeoutError::Timeout) => self.index(INDEX_SLICE_POSTS),
-                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
+        true
+    }
+
+    /// What waits, as much as goes into one transaction.
+    fn gather(&mut self, jobs: &Receiver<Vec<Job>>) -> Vec<Job> {
+        while self.waiting.len() < COMMIT_POSTS_MAX
+            && let Ok(given) = jobs.try_recv()
+        {
+            self.waiting.extend(given);
+        }
+        let is_read = |job: &Job| matches!(job, Job::Join { after: Some(_), .. } | Job::Backlog { .. });
+        let mut pages = 0;
+        let is_in = |job: &&Job| {
+            pages += usize::from(is_read(job));
+            pages <= BATCH_PAGES_MAX
+        };
+        let count = self.waiting.iter().take(COMMIT_POSTS_MAX).take_while(is_in).count();
+        self.waiting.drain(..count).collect()
     }
 
     /// Does a batch of jobs, none of them `Keep`, in one transaction, and answers them in order.
@@ -368,21 +389,6 @@ impl Writer {
 
 pub(super) fn not_stored(error: &rusqlite::Error) -> String {
     format!("not stored: {}", told(error))
-}
-
-/// The first job and all that wait behind it, as many as go into one transaction.
-fn gather(first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
-    let is_read = |job: &Job| matches!(job, Job::Join { after: Some(_), .. } | Job::Backlog { .. });
-    let mut pages = usize::from(is_read(&first));
-    let mut batch = vec![first];
-    while batch.len() < COMMIT_POSTS_MAX
-        && pages < BATCH_PAGES_MAX
-        && let Ok(job) = jobs.try_recv()
-    {
-        pages += usize::from(is_read(&job));
-        batch.push(job);
-    }
-    batch
 }
 
 /// The parts to keep are no business of those who wait for an answer.
