@@ -469,6 +469,10 @@ impl Reactor {
                     self.perform();
                 }
                 Step::Empty => break,
+                Step::Binary(_) => {
+                    self.part(id, CloseReason::Protocol(1003));
+                    break;
+                }
                 Step::Closed => {
                     self.part(id, CloseReason::Goodbye);
                     break;

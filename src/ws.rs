@@ -1,7 +1,8 @@
 //! WebSocket (RFC 6455): the upgrade check, a session fed from borrowed bytes, and frames on their way out.
 //!
-//! tungstenite never owns a socket here, and only ever sees whole frames: an idle session holds no buffer. What a
-//! text says is none of this file's business.
+//! tungstenite never owns a socket here, and only ever sees whole frames: an idle session holds no buffer. What can be
+//! judged earlier is judged here as its bytes come: a header, and text that cannot become UTF-8 any more. What a text
+//! says is none of this file's business.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Deref;
@@ -10,7 +11,7 @@ use tungstenite::error::{CapacityError, Error};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext};
-use tungstenite::{Message, Utf8Bytes};
+use tungstenite::{Bytes, Message, Utf8Bytes};
 
 use crate::http::{Request, Response, Status, Version};
 
@@ -80,6 +81,8 @@ impl Deref for Text<'_> {
 pub enum Step<'a> {
     /// A whole text message.
     Text(Text<'a>),
+    /// A whole binary message.
+    Binary(Bytes),
     /// Nothing more is in these bytes.
     Empty,
     /// The peer said goodbye; the echo is written.
@@ -93,11 +96,54 @@ pub struct Session {
     /// There only while it has something to remember: between fragments, and once the close has begun. It is 256 bytes
     /// and a buffer as large as its largest frame, which an idle session need not keep.
     context: Option<Box<WebSocketContext>>,
-    /// A frame that came only in part so far.
+    /// A frame that came only in part so far. What of its payload has come is unmasked, and checked if it is text.
     partial: Vec<u8>,
     message_bytes_max: usize,
+    /// The text that is under way, over frames and pieces of frames. Nothing is begun between two texts: one that ends
+    /// inside a character ends the session.
+    utf8: Utf8,
     /// Between the first and the last fragment of a message.
     is_fragmented: bool,
+    /// The message in fragments is a text.
+    is_text: bool,
+}
+
+/// Text that comes in pieces, checked as it comes (RFC 6455 section 8.1).
+#[derive(Clone, Copy, Default)]
+struct Utf8 {
+    /// The beginning of a character whose rest has not come.
+    begun: [u8; 3],
+    len: u8,
+}
+
+impl Utf8 {
+    /// Takes the next piece. `false`: nothing that follows can make it UTF-8.
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        let mut bytes = bytes;
+        while let (1.., Some((first, rest))) = (self.len, bytes.split_first()) {
+            let len = usize::from(self.len);
+            let mut character = [0; 4];
+            character[..len].copy_from_slice(&self.begun[..len]);
+            character[len] = *first;
+            if !self.keep(&character[..=len]) {
+                return false;
+            }
+            bytes = rest;
+        }
+        bytes.is_empty() || self.keep(bytes)
+    }
+
+    /// Checks `bytes`, which begin with a character, and keeps the one that they break off in.
+    fn keep(&mut self, bytes: &[u8]) -> bool {
+        let begun = match std::str::from_utf8(bytes) {
+            Ok(_) => &[],
+            Err(error) if error.error_len().is_none() => &bytes[error.valid_up_to()..],
+            Err(_) => return false,
+        };
+        self.begun[..begun.len()].copy_from_slice(begun);
+        self.len = begun.len() as u8;
+        true
+    }
 }
 
 /// One client frame's header, as far as its borders need it.
@@ -110,7 +156,10 @@ struct Header {
 }
 
 const FIN_TEXT: u8 = 0x81;
+const FIN_BINARY: u8 = 0x82;
+const TEXT: u8 = 0x1;
 const OPCODE: u8 = 0x0f;
+const RESERVED: u8 = 0x70;
 const FIN: u8 = 0x80;
 
 impl Header {
@@ -135,17 +184,40 @@ impl Header {
     fn is_data(self) -> bool {
         self.first & OPCODE < 8
     }
+
+    fn is_last(self) -> bool {
+        self.first & FIN != 0
+    }
+
+    /// Whether the frame keeps the rules that its header can break: RFC 6455 sections 5.1, 5.2, 5.4 and 5.5.
+    fn is_allowed(self, is_fragmented: bool) -> bool {
+        let shortest = match self.payload_len {
+            0..126 => 6,
+            126..65_536 => 8,
+            _ => 14,
+        };
+        let is_expected = match self.first & OPCODE {
+            0 => is_fragmented,
+            1 | 2 => !is_fragmented,
+            8..=10 => self.is_last() && self.payload_len < 126,
+            _ => false,
+        };
+        // A frame without a mask has a shorter header.
+        is_expected && self.first & RESERVED == 0 && self.len == shortest
+    }
 }
 
 impl Session {
     /// A server's session; messages over `message_bytes_max` bytes are refused with 1009.
     pub fn new(message_bytes_max: usize) -> Session {
-        Session { context: None, partial: Vec::new(), message_bytes_max, is_fragmented: false }
+        let (context, partial, utf8) = (None, Vec::new(), Utf8::default());
+        Session { context, partial, message_bytes_max, utf8, is_fragmented: false, is_text: false }
     }
 
     /// Takes the next message out of the front of `input`; replies (pongs, the close echo) go to `replies`.
     ///
-    /// `input` is what was just read from the socket; it is unmasked in place. Call until [`Step::Empty`].
+    /// `input` is what was just read from the socket; it is unmasked in place. Call until [`Step::Empty`]; after
+    /// [`Step::Closed`] and [`Step::Broken`] only [`Session::close`] may follow.
     pub fn next<'a>(&mut self, input: &mut &'a mut [u8], replies: &mut Vec<u8>) -> Step<'a> {
         loop {
             let step = if self.partial.is_empty() {
@@ -159,33 +231,38 @@ impl Session {
         }
     }
 
-    /// A frame that lies whole in `input`. `None`: it was a control frame or a fragment; look for the next.
+    /// A frame that begins in `input`. `None`: look for the next, or for the rest of this one.
     fn next_whole<'a>(&mut self, input: &mut &'a mut [u8], replies: &mut Vec<u8>) -> Option<Step<'a>> {
         if input.is_empty() {
             return Some(Step::Empty);
         }
-        let header = Header::parse(input);
-        if header.is_some_and(|header| header.payload_len > self.message_bytes_max) {
-            return Some(Step::Broken(1009));
-        }
-        let Some(header) = header.filter(|header| header.len + header.payload_len <= input.len()) else {
+        let Some(header) = Header::parse(input) else {
             self.partial = std::mem::take(input).to_vec();
             return Some(Step::Empty);
         };
+        if let Some(step) = self.judge(header) {
+            return Some(step);
+        }
         let bytes = std::mem::take(input);
+        if header.len + header.payload_len > bytes.len() {
+            let (head, rest) = bytes.split_at_mut(header.len);
+            self.partial = head.to_vec();
+            *input = rest;
+            return None;
+        }
         let (frame, rest) = bytes.split_at_mut(header.len + header.payload_len);
         *input = rest;
-        match header.mask.filter(|_| self.is_plain(header)) {
-            Some(mask) => {
-                let payload = &mut frame[header.len..];
-                unmask(payload, mask);
-                Some(match std::str::from_utf8(payload) {
-                    Ok(text) => Step::Text(Text::Borrowed(text)),
-                    Err(_) => Step::Broken(1007),
-                })
-            }
-            None => self.feed(header, frame, replies),
+        unmask(&mut frame[header.len..], header.mask.unwrap_or_default(), 0);
+        if self.is_plain(header) {
+            return Some(match std::str::from_utf8(&frame[header.len..]) {
+                Ok(text) => Step::Text(Text::Borrowed(text)),
+                Err(_) => Step::Broken(1007),
+            });
         }
+        if self.is_text(header) && !self.utf8.take(&frame[header.len..]) {
+            return Some(Step::Broken(1007));
+        }
+        self.feed(header, frame, replies)
     }
 
     /// A frame of which a part came before. `None`: it was a control frame or a fragment; look for the next.
@@ -197,29 +274,39 @@ impl Session {
             *input = rest;
         }
         let header = Header::parse(&self.partial).expect("14 bytes hold every header");
-        if header.payload_len > self.message_bytes_max {
-            return Some(Step::Broken(1009));
+        if let Some(step) = self.judge(header) {
+            return Some(step);
         }
-        let missing = header.len + header.payload_len - self.partial.len();
+        let come = self.partial.len() - header.len;
+        let missing = header.payload_len - come;
         let bytes = std::mem::take(input);
         let (more, rest) = bytes.split_at_mut(missing.min(bytes.len()));
-        self.partial.extend_from_slice(more);
         *input = rest;
+        unmask(more, header.mask.unwrap_or_default(), come);
+        if self.is_text(header) && !self.utf8.take(more) {
+            return Some(Step::Broken(1007));
+        }
+        self.partial.extend_from_slice(more);
         if more.len() < missing {
             return Some(Step::Empty);
         }
         let mut frame = std::mem::take(&mut self.partial);
-        match header.mask.filter(|_| self.is_plain(header)) {
-            Some(mask) => {
-                frame.drain(..header.len);
-                unmask(&mut frame, mask);
-                Some(match String::from_utf8(frame) {
-                    Ok(text) => Step::Text(Text::Owned(text)),
-                    Err(_) => Step::Broken(1007),
-                })
-            }
-            None => self.feed(header, &frame, replies),
+        if !self.is_plain(header) {
+            return self.feed(header, &mut frame, replies);
         }
+        frame.drain(..header.len);
+        Some(match String::from_utf8(frame) {
+            Ok(text) => Step::Text(Text::Owned(text)),
+            Err(_) => Step::Broken(1007),
+        })
+    }
+
+    /// What is wrong with a frame by its header: its payload need not be waited for.
+    fn judge(&self, header: Header) -> Option<Step<'static>> {
+        if !header.is_allowed(self.is_fragmented) {
+            return Some(Step::Broken(1002));
+        }
+        (header.payload_len > self.message_bytes_max).then_some(Step::Broken(1009))
     }
 
     /// A whole text message in one frame: the case of every chat line, which needs no state.
@@ -227,14 +314,23 @@ impl Session {
         header.first == FIN_TEXT && !self.is_fragmented
     }
 
-    /// Gives tungstenite one whole frame: it knows all the rules.
-    fn feed(&mut self, header: Header, frame: &[u8], replies: &mut Vec<u8>) -> Option<Step<'static>> {
+    /// Whether the payload is text: also a later fragment of it.
+    fn is_text(&self, header: Header) -> bool {
+        match header.first & OPCODE {
+            0 => self.is_text,
+            opcode => opcode == TEXT,
+        }
+    }
+
+    /// Gives tungstenite one whole frame, which is unmasked already: it knows all the rules.
+    fn feed(&mut self, header: Header, frame: &mut [u8], replies: &mut Vec<u8>) -> Option<Step<'static>> {
+        frame[header.len - 4..header.len].fill(0);
         let mut stream = Borrowed { input: frame, output: replies };
         let context = self.context.get_or_insert_with(|| context(self.message_bytes_max));
         let step = loop {
             match context.read(&mut stream) {
                 Ok(Message::Text(text)) => break Some(Step::Text(Text::Shared(text))),
-                Ok(Message::Binary(_)) => break Some(Step::Broken(1003)),
+                Ok(Message::Binary(bytes)) => break Some(Step::Binary(bytes)),
                 // Pongs and close replies are written by the next read.
                 Ok(_) => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => break None,
@@ -243,7 +339,8 @@ impl Session {
             }
         };
         if header.is_data() {
-            self.is_fragmented = header.first & FIN == 0;
+            self.is_text = self.is_text(header);
+            self.is_fragmented = !header.is_last();
         }
         let is_ending = matches!(step, Some(Step::Closed | Step::Broken(_)));
         if !self.is_fragmented && !is_ending {
@@ -308,8 +405,9 @@ impl Write for Borrowed<'_> {
     }
 }
 
-/// RFC 6455 section 5.3.
-fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
+/// RFC 6455 section 5.3; `from` is how many bytes of the payload came before these.
+fn unmask(bytes: &mut [u8], mut mask: [u8; 4], from: usize) {
+    mask.rotate_left(from % 4);
     let wide = u64::from_ne_bytes([mask[0], mask[1], mask[2], mask[3], mask[0], mask[1], mask[2], mask[3]]);
     let mut chunks = bytes.chunks_exact_mut(8);
     for chunk in &mut chunks {
@@ -325,6 +423,12 @@ fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
 pub fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     write_header(out, FIN_TEXT, text.len());
     out.extend_from_slice(text);
+}
+
+/// Appends one whole binary frame, not masked.
+pub fn write_binary(out: &mut Vec<u8>, bytes: &[u8]) {
+    write_header(out, FIN_BINARY, bytes.len());
+    out.extend_from_slice(bytes);
 }
 
 /// Appends an empty ping.
@@ -371,6 +475,7 @@ mod tests {
             loop {
                 match session.next(&mut input, &mut replies) {
                     Step::Text(text) => told.push(text.to_string()),
+                    Step::Binary(bytes) => told.push(format!("binary {}", bytes.len())),
                     Step::Empty => break,
                     Step::Closed => {
                         told.push("closed".into());
@@ -421,14 +526,60 @@ mod tests {
     }
 
     #[test]
+    fn binary_messages_come_out_whole_too() {
+        let bytes =
+            [client_frame(0x82, &[0xff; 300]), client_frame(0x02, &[0xff]), client_frame(0x80, &[0xfe])].concat();
+        check(&bytes, &["binary 300", "binary 2"], b"");
+    }
+
+    #[test]
     fn each_broken_rule_has_its_code() {
-        check(&client_frame(0x82, b"x"), &["broken 1003"], b"");
         check(&client_frame(0x81, &[0xff, 0xfe]), &["broken 1007"], b"");
         check(&client_frame(0xc1, b"x"), &["broken 1002"], b"");
         check(&client_frame(0x83, b"x"), &["broken 1002"], b"");
         check(&client_frame(0x80, b"x"), &["broken 1002"], b"");
         check(&[0x81, 1, b'x'], &["broken 1002"], b"");
         check(&client_frame(0x89, &[0; 126]), &["broken 1002"], b"");
+        check(&client_frame(0x09, b""), &["broken 1002"], b"");
+        check(&[client_frame(0x01, b"x"), client_frame(0x81, b"y")].concat(), &["broken 1002"], b"");
+        // A length in more bytes than it needs.
+        check(&[0x81, 0xfe, 0, 125, 0, 0, 0, 0], &["broken 1002"], b"");
+        check(&[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0], &["broken 1002"], b"");
+        // A character that ends with its message.
+        check(&[client_frame(0x01, "ö".as_bytes()), client_frame(0x80, &[0xc3])].concat(), &["broken 1007"], b"");
+        check(&client_frame(0x81, &[0xc3]), &["broken 1007"], b"");
+    }
+
+    /// Autobahn's cases 6.4.3 and 6.4.4: it once took the whole frame, or fragment, to be told.
+    #[test]
+    fn text_that_cannot_become_utf8_is_refused_at_the_byte_that_says_so() {
+        let good = "κόσμε".as_bytes();
+        for bad in [&[0xf4, 0x90][..], &[0xed, 0xa0], &[0xc0], &[0xff], &[0xe2, 0x28], &[0xf0, 0x9f, 0x98, 0x28]] {
+            let payload = [good, bad, good].concat();
+            let until = good.len() + bad.len();
+            let half = client_frame(0x81, &payload)[..6 + until].to_vec();
+            check(&half[..half.len() - 1], &[], b"");
+            check(&half, &["broken 1007"], b"");
+            // The same in the second fragment, whose first bytes end a character of the first.
+            let begun = [client_frame(0x01, &good[..3]), client_frame(0x00, &payload[3..])].concat();
+            let end = 6 + 3 + 6 + until - 3;
+            check(&begun[..end - 1], &[], b"");
+            check(&begun[..end], &["broken 1007"], b"");
+        }
+        // What is no text may hold anything, also between the pieces of a text.
+        let mixed = [client_frame(0x01, &good[..1]), client_frame(0x89, &[0xff]), client_frame(0x80, &good[1..])];
+        check(&mixed.concat(), &["κόσμε"], &[0x8a, 1, 0xff]);
+        check(&[client_frame(0x02, &[0xff]), client_frame(0x80, &[0xff])].concat(), &["binary 2"], b"");
+    }
+
+    /// A ping that declares 60,000 bytes was once taken in before it was refused.
+    #[test]
+    fn a_frame_that_its_header_condemns_is_not_waited_for() {
+        for first in [0x89, 0x8a, 0x88, 0x83, 0x8b, 0xc1, 0xa1, 0x91, 0x80, 0x09] {
+            check(&[first, 0xfe, 0xea, 0x60, 0, 0, 0, 0], &["broken 1002"], b"");
+        }
+        check(&[0x81, 0x7e, 0xea, 0x60], &["broken 1002"], b"");
+        check(&[0x82, 0xfe, 0xea, 0x60, 0, 0, 0, 0], &[], b"");
     }
 
     #[test]
@@ -446,7 +597,7 @@ mod tests {
     #[test]
     fn after_a_broken_rule_the_close_frame_can_still_be_written() {
         let mut session = Session::new(MESSAGE_BYTES_MAX);
-        run(&mut session, &client_frame(0x82, b"x"), 100);
+        run(&mut session, &client_frame(0x83, b"x"), 100);
         let mut replies = Vec::new();
         session.close(1003, "no", &mut replies);
         assert_eq!(replies, [0x88, 4, 3, 235, b'n', b'o']);

@@ -180,6 +180,7 @@ fn a_frame_that_breaks_the_rules_closes_with_its_code_and_the_leave_is_told_at_o
     for (name, code, bytes) in [
         ("binary", 1003, frame(0x82, b"\x01\x02")),
         ("not UTF-8", 1007, frame(0x81, b"a\xff\xfeb")),
+        ("not UTF-8 and not ended", 1007, frame(0x81, &[b"a\xff", &[b'x'; 998][..]].concat())[..10].to_vec()),
         ("half a character", 1007, frame(0x81, b"a\xc3")),
         ("65537 bytes", 1009, frame(0x81, &[b'x'; 65_537])),
         ("much declared", 1009, frame(0x81, &vec![b'x'; 200_000])[..14].to_vec()),
@@ -188,6 +189,7 @@ fn a_frame_that_breaks_the_rules_closes_with_its_code_and_the_leave_is_told_at_o
         ("reserved bit", 1002, frame(0xc1, b"hi")),
         ("unknown opcode", 1002, frame(0x83, b"hi")),
         ("a long ping", 1002, frame(0x89, &[b'x'; 126])),
+        ("a long ping declared", 1002, frame(0x89, &[b'x'; 60_000])[..8].to_vec()),
         ("a continuation of nothing", 1002, frame(0x80, b"hi")),
     ] {
         let mut client = Client::join_v2(&server, "Alice", "");
