@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # Installs what the tests need (Debian packages, when root) and runs all tests.
 # Its last line counts them over all test programs: "tests: N passed, N failed".
-# With --llm it runs instead the tests against real OpenAI-compatible services, which it downloads (tests/llm/run.sh).
+# With --llm it runs instead the tests against real OpenAI-compatible services, which it downloads (tests/llm/run.sh);
+# with --autobahn the WebSocket test suite of that name against examples/echo.rs (tests/autobahn/run.sh).
 set -euo pipefail
 cd "$(dirname "$0")"
 
 if [ "${1:-}" = --llm ]; then
     shift
     exec tests/llm/run.sh "$@"
+fi
+if [ "${1:-}" = --autobahn ]; then
+    shift
+    exec tests/autobahn/run.sh "$@"
 fi
 
 # The tests of the page run in a real Chromium; one of them wants npm, for axe-core.
