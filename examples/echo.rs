@@ -5,6 +5,7 @@
 
 use std::io;
 use std::mem;
+use std::net::SocketAddr;
 
 use catchup::connection::{Connections, Expired, Life, Protocol, ReadOutcome};
 use catchup::http::{Reply, Response, Status, Version};
@@ -29,10 +30,13 @@ fn main() -> io::Result<()> {
         eprintln!("echo: want --port and a number from 0 (any free port) to 65535");
         std::process::exit(2);
     };
-    Echo::new(port)?.run()
+    let echo = Echo::new(port)?;
+    println!("echo listens on ws://{}", echo.address()?);
+    echo.run()
 }
 
-struct Echo {
+/// The server.
+pub struct Echo {
     poll: Poll,
     listener: TcpListener,
     connections: Connections<mio::net::TcpStream>,
@@ -41,16 +45,21 @@ struct Echo {
 }
 
 impl Echo {
-    fn new(port: u16) -> io::Result<Echo> {
+    /// Listens on the loopback; port 0 takes any.
+    pub fn new(port: u16) -> io::Result<Echo> {
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(([127, 0, 0, 1], port).into())?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        println!("echo listens on ws://{}", listener.local_addr()?);
         Ok(Echo { poll, listener, connections: Connections::new(), scratch: vec![0; READ_BYTES], unread: Vec::new() })
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
     /// The turn of the server (`src/reactor.rs`), with nothing in it but reading and sending.
-    fn run(mut self) -> io::Result<()> {
+    pub fn run(mut self) -> io::Result<()> {
         let begun = std::time::Instant::now();
         let mut events = Events::with_capacity(1024);
         loop {
