@@ -14,6 +14,7 @@ use catchup::http::{BODY_BYTES_MAX, Query, Reader, Reply, Request, Response, Ver
 use catchup::message::{self, CLIENT_ID_BYTES_MAX, Encoder, Event, Post, Uuid};
 use catchup::ws::{self, MESSAGE_BYTES_MAX, Session, Step};
 use catchup::{api, archive};
+use serde_json::value::RawValue;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
@@ -270,7 +271,8 @@ pub fn client_json(bytes: &[u8]) {
             say(&text, client_id.as_deref());
         }
         Ok(message::Request::Typing | message::Request::Read { .. }) => {
-            assert!(serde_json::from_str::<serde_json::Value>(frame).is_ok(), "read as JSON, which it is not");
+            // Not a `Value`: half a surrogate pair may stand in what is not looked at.
+            assert!(serde_json::from_str::<&RawValue>(frame).is_ok(), "read as JSON, which it is not");
         }
         Err(refusal) => assert!(refusal.message.len() < 1000, "a frame is not repeated in what is said of it"),
     }

@@ -609,12 +609,12 @@ impl Chat {
     /// The log could not store these.
     pub fn refused(&mut self, drafts: Vec<Draft>, why: &str, effects: &mut Vec<Effect>) {
         for draft in drafts {
+            let told = format!("the message was not stored: {why}; send it again later");
             if self.members.has(draft.from) {
-                let told = format!("the message was not stored: {why}; send it again later");
                 let refusal = Refusal { client_id: draft.client_id, ..Refusal::new("not_stored", told) };
                 effects.push(Effect::Send { to: draft.from, event: Event::Error(refusal) });
             } else {
-                effects.push(Effect::PostRefused { to: draft.from, why: why.to_owned() });
+                effects.push(Effect::PostRefused { to: draft.from, why: told });
             }
         }
     }

@@ -359,7 +359,7 @@ impl Writer {
 
     /// Answers a batch that could not be stored: drafts and marks with the reason, reads from what is stored.
     fn refuse(&mut self, batch: Vec<Job>, error: &rusqlite::Error, reply: &impl Fn(Answer)) {
-        let why = not_stored(error);
+        let why = told(error);
         let mut refused = Vec::new();
         for job in batch {
             match job {
@@ -370,7 +370,7 @@ impl Writer {
                 Job::Mark { to, .. } => {
                     if let Some(to) = to {
                         flush_refused(&mut refused, &why, reply);
-                        reply(Answer::Failed { to, why: why.clone() });
+                        reply(Answer::Failed { to, why: not_stored(error) });
                     }
                 }
                 question => {

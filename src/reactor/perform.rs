@@ -228,7 +228,10 @@ impl Reactor {
         match answer {
             Answer::Appended(appended) => self.chat.appended(appended, &mut self.chat_effects),
             Answer::Refused(drafts, why) => {
-                self.note(format!("{} messages were not stored: {why}", drafts.len()));
+                let count = drafts.len();
+                if count > 0 {
+                    self.note(format!("not stored: {count} message{}: {why}", if count == 1 { "" } else { "s" }));
+                }
                 self.chat.refused(drafts, &why, &mut self.chat_effects);
             }
             Answer::Joined { to, read, page } => self.chat.joined(to, read, page, &mut self.chat_effects),
