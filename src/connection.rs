@@ -459,8 +459,12 @@ impl<S: Stream> Connection<S> {
         stall.into_iter().chain(other).min_by_key(|(due, _)| *due)
     }
 
-    /// How long it may stay silent.
+    /// How long it may stay silent. Who is still to be listened to is not silent: its pong may lie there unread, while
+    /// the log holds up all reading.
     fn patience(&self) -> Option<(u64, Deadline)> {
+        if self.is_listed {
+            return None;
+        }
         let (limit, deadline) = match &self.protocol {
             Protocol::Http(_) if self.is_awaiting || self.wants_drained => return None,
             Protocol::Http(reader) if reader.is_idle() => (IDLE_MS_MAX, Deadline::Idle),
@@ -939,6 +943,8 @@ impl<S: Stream> Connections<S> {
             Deadline::Body => expired.push(Expired::RequestTimeout(id, "body", BODY_MS_MAX / 1000)),
             Deadline::Ping => {
                 connection.is_pinged = true;
+                // A ping may be late, after a pause of the whole machine: its pong has its time from here.
+                connection.heard_ms = now_ms.saturating_sub(PING_AFTER_MS);
                 ws::write_ping(connection.outbox.writer());
             }
         }
@@ -1216,6 +1222,54 @@ mod tests {
             spare += 1;
         }
         assert!(spare <= 6);
+    }
+
+    /// One member of a session, seen by the timers at `at_ms`: how it stands, and how many bytes it was sent.
+    fn look(cs: &mut Connections<Fake>, id: ClientId, at_ms: u64) -> (Option<Life>, usize) {
+        cs.expire(at_ms);
+        let mut dead = None;
+        cs.settle(at_ms, |_, reason| dead = Some(Life::Dead(reason)));
+        let life = cs.touch(id).map(|connection| connection.life()).or(dead);
+        let sent = cs.touch(id).map_or(0, |connection| connection.stream.0.borrow().got.len());
+        (life, sent)
+    }
+
+    fn session(cs: &mut Connections<Fake>) -> ClientId {
+        let wire = Fake::default();
+        wire.0.borrow_mut().room = usize::MAX / 2;
+        let id = cs.admit(wire, IpAddr::from([127, 0, 0, 1]), 0);
+        cs.touch(id).unwrap().upgrade(ws::Session::new(100), 0);
+        cs.settle(0, |_, _| {});
+        id
+    }
+
+    /// A disk that hung held up all reading: after 45 s everybody was closed as not answering a ping, with the pong
+    /// unread in the kernel.
+    #[test]
+    fn who_waits_to_be_listened_to_is_not_called_silent() {
+        let mut cs = Connections::new();
+        let id = session(&mut cs);
+        cs.touch(id).unwrap().is_listed = true;
+        for at_ms in (0..200_000).step_by(1000) {
+            assert_eq!(look(&mut cs, id, at_ms), (Some(Life::Open), 0), "{at_ms}");
+        }
+        cs.touch(id).unwrap().is_listed = false;
+        assert_eq!(look(&mut cs, id, 200_000), (Some(Life::Open), 0));
+        assert_eq!(look(&mut cs, id, 200_001), (Some(Life::Open), 2), "pinged");
+        assert_eq!(look(&mut cs, id, 200_000 + PONG_MS_MAX).0, Some(Life::Open));
+        let (life, _) = look(&mut cs, id, 200_002 + PONG_MS_MAX);
+        assert_eq!(life, Some(Life::Lingering(CloseReason::NoPong)));
+    }
+
+    /// After a pause of the whole machine everybody was pinged late, and closed in the next turn.
+    #[test]
+    fn a_late_ping_leaves_its_pong_the_whole_time() {
+        let mut cs = Connections::new();
+        let id = session(&mut cs);
+        assert_eq!(look(&mut cs, id, 300_000), (Some(Life::Open), 2), "pinged");
+        assert_eq!(look(&mut cs, id, 300_000 + PONG_MS_MAX - 1), (Some(Life::Open), 2));
+        let (life, _) = look(&mut cs, id, 300_000 + PONG_MS_MAX);
+        assert_eq!(life, Some(Life::Lingering(CloseReason::NoPong)));
     }
 
     #[test]
