@@ -56,6 +56,8 @@ const DRAIN_END_MS: u64 = 2_000;
 const GROUP_AFTER: Duration = Duration::from_micros(200);
 /// For half as long as the pass took, and this long at most: each send then carries more, and it is the sends that cost.
 const GROUP_MAX: Duration = Duration::from_millis(1);
+/// Before that end, who still waits for an answer is told that none will come.
+const DRAIN_ANSWER_MS: u64 = 500;
 /// Farewells a millisecond: a small server need not take its whole `--drain-ms`.
 const FAREWELLS_PER_MS: u64 = 1;
 
@@ -172,6 +174,8 @@ enum Phase {
     Draining {
         begun_ms: u64,
         spread_ms: u64,
+        /// When those who still wait for an answer are told so; `None` once they are.
+        answer_ms: Option<u64>,
         end_ms: u64,
         farewells: Vec<ClientId>,
         told: usize,
@@ -349,10 +353,10 @@ impl Reactor {
         }
         let page = self.has_pages.then_some(self.page_at_ms);
         let drain = match &self.phase {
-            Phase::Draining { begun_ms, spread_ms, end_ms, farewells, told } if *told < farewells.len() => {
+            Phase::Draining { begun_ms, spread_ms, end_ms, farewells, told, .. } if *told < farewells.len() => {
                 Some((begun_ms + spread_ms * (*told as u64) / (farewells.len() as u64)).min(*end_ms))
             }
-            Phase::Draining { end_ms, .. } => Some(*end_ms),
+            Phase::Draining { answer_ms, end_ms, .. } => Some(answer_ms.unwrap_or(*end_ms)),
             _ => None,
         };
         let due = [self.connections.next_due_ms(), self.chat.next_due_ms(), self.accept_at_ms, drain, page];
@@ -735,12 +739,15 @@ impl Reactor {
         let farewells = self.connections.ids();
         let spread_ms = (self.drain.as_millis() as u64).min(farewells.len() as u64 / FAREWELLS_PER_MS);
         let end_ms = now_ms + spread_ms + DRAIN_END_MS;
-        self.phase = Phase::Draining { begun_ms: now_ms, spread_ms, end_ms, farewells, told: 0 };
+        let answer_ms = Some(end_ms - DRAIN_ANSWER_MS);
+        self.phase = Phase::Draining { begun_ms: now_ms, spread_ms, answer_ms, end_ms, farewells, told: 0 };
     }
 
     fn say_farewells(&mut self) {
         let now_ms = self.time.now_ms;
-        let Phase::Draining { begun_ms, spread_ms, end_ms, farewells, told } = &mut self.phase else { return };
+        let Phase::Draining { begun_ms, spread_ms, answer_ms, end_ms, farewells, told } = &mut self.phase else {
+            return;
+        };
         let elapsed = now_ms - *begun_ms;
         let due = match *spread_ms {
             0 => farewells.len(),
@@ -754,8 +761,15 @@ impl Reactor {
             }
         }
         *told = due.max(*told);
+        let are_waiting_told = answer_ms.take_if(|at| *at <= now_ms).is_some();
         if now_ms >= *end_ms {
             self.phase = Phase::Ended;
+        }
+        if are_waiting_told {
+            for id in self.connections.ids() {
+                self.api.failed(id, "the server is stopping", &mut self.api_effects);
+            }
+            self.perform();
         }
     }
 

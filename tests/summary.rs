@@ -148,6 +148,23 @@ fn serve(each: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     address
 }
 
+/// It was cut off without an answer.
+#[test]
+fn a_stop_answers_who_waits_for_a_service_that_hangs() {
+    let groq = Groq::start();
+    groq.always(Move::Hang);
+    let mut server = with_service(&groq.url()).env("LLM_TIMEOUT_MS", "30000").start();
+    say_release_talk(&server, "lobby");
+    let mut zoe = Http::to(&server);
+    zoe.ask("POST", "/api/summarize?username=Zoe");
+    groq.wait_for(1);
+    server.signal("TERM");
+    let response = zoe.response();
+    assert_eq!((response.status, response.detail()), (503, "the server is stopping".to_owned()));
+    assert!(zoe.is_over());
+    assert_eq!(server.wait().code(), Some(0));
+}
+
 #[test]
 fn what_the_answer_covers_counts_as_read_and_what_came_meanwhile_does_not() {
     let groq = Groq::start();
