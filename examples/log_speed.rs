@@ -3,6 +3,7 @@
 //! Appends a second by transaction size, a million posts, then start, pages, searches, the delay of a post while the
 //! index is filled, and memory. The directory is made and removed.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -16,7 +17,7 @@ use catchup::message::{ClientId, Draft};
 const ME: ClientId = ClientId { slot: 0, generation: 0 };
 
 struct Log {
-    handle: Handle,
+    handle: RefCell<Handle>,
     answers: Receiver<Answer>,
 }
 
@@ -27,22 +28,22 @@ impl Log {
         let pages = reply.clone();
         let give = |to: mpsc::Sender<Answer>| move |answer| drop(to.send(answer));
         let handle = store.start(give(reply), give(pages)).expect("starts");
-        Log { handle, answers }
+        Log { handle: handle.into(), answers }
     }
 
-    fn ask(&mut self, job: Job) -> Answer {
-        self.handle.submit(job);
-        self.handle.hand_over();
+    fn ask(&self, job: Job) -> Answer {
+        self.handle.borrow_mut().submit(job);
+        self.handle.borrow_mut().hand_over();
         self.answers.recv().expect("answers")
     }
 
-    fn say(&mut self, drafts: impl Iterator<Item = Draft>) {
+    fn say(&self, drafts: impl Iterator<Item = Draft>) {
         let mut waiting = 0;
         for draft in drafts {
-            self.handle.submit(Job::Append(draft));
+            self.handle.borrow_mut().submit(Job::Append(draft));
             waiting += 1;
         }
-        self.handle.hand_over();
+        self.handle.borrow_mut().hand_over();
         while waiting > 0 {
             match self.answers.recv().expect("answers") {
                 Answer::Appended(posts) => waiting -= posts.len(),
@@ -94,7 +95,7 @@ fn main() {
 
     for (durability, name) in [(Durability::Process, "NORMAL"), (Durability::Power, "FULL")] {
         for size in [1, 10, 100, 1000] {
-            let mut log = Log::open(&directory.join(format!("{name}{size}.db")), durability);
+            let log = Log::open(&directory.join(format!("{name}{size}.db")), durability);
             let (begin, mut n) = (Instant::now(), 0);
             let mut took = Vec::new();
             while begin.elapsed() < Duration::from_secs(3) {
@@ -105,12 +106,12 @@ fn main() {
             }
             let rate = n as f64 / begin.elapsed().as_secs_f64();
             println!("append {name} {size} a transaction: {rate:.0}/s, each {}", times(took));
-            log.handle.close();
+            log.handle.into_inner().close();
         }
     }
 
     let path = directory.join("many.db");
-    let mut log = Log::open(&path, Durability::Process);
+    let log = Log::open(&path, Durability::Process);
     let begin = Instant::now();
     for from in (0..posts).step_by(1000) {
         log.say((from..from + 1000).map(|n| draft(n, &room, &authors)));
@@ -119,7 +120,7 @@ fn main() {
     std::thread::sleep(Duration::from_secs(5));
     println!("RSS after: {} KiB; file {} MB", rss_kib(), std::fs::metadata(&path).expect("is there").len() / 1_000_000);
     let begin = Instant::now();
-    log.handle.close();
+    log.handle.into_inner().close();
     println!("close: {:?}", begin.elapsed());
 
     let begin = Instant::now();
@@ -127,9 +128,9 @@ fn main() {
     let rooms = store.rooms();
     println!("open and list {} room of {} posts: {:?}", rooms.len(), rooms[0].last, begin.elapsed());
     drop(store);
-    let mut log = Log::open(&path, Durability::Process);
+    let log = Log::open(&path, Durability::Process);
 
-    let mut repeat = |count: usize, job: &dyn Fn(usize) -> Job| {
+    let repeat = |count: usize, job: &dyn Fn(usize) -> Job| {
         let mut took = Vec::new();
         for n in 0..count {
             let start = Instant::now();
@@ -183,7 +184,7 @@ fn main() {
     let search = |_| Job::Search { to: ME, room: room.clone(), query: "rareword".into(), upto, limit: 50 };
     println!("search right after: {}", repeat(20, &search));
     println!("RSS after: {} KiB", rss_kib());
-    log.handle.close();
+    log.handle.into_inner().close();
     std::fs::remove_dir_all(&directory).expect("removes the directory");
 
     let mut memory = Memory::new();
