@@ -28,6 +28,7 @@ pub mod memory;
 pub mod message;
 pub mod outbox;
 pub mod page;
+pub mod peer;
 pub mod reactor;
 pub mod summary;
 pub mod tape;

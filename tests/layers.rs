@@ -28,6 +28,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("metrics", 1),
     ("message", 0),
     ("outbox", 0),
+    ("peer", 0),
     ("tape", 1),
     ("words", 0),
 ];
