@@ -4,13 +4,13 @@
 //! `message.rs`, and whether a name is free is known by `chat.rs`.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::chat::{Chat, Hello, Time};
 use crate::http::{self, Method, Query, Request, Response, Route, Status, Version};
 use crate::log::{HITS_MAX, Job, PAGE_POSTS_MAX, Page, Span};
 use crate::message::{self, ClientId, Draft, Encoder, ListTail, ListWriter, Post, RoomEntry, Seq};
+use crate::peer::{Peer, Trusted};
 use crate::summary::{Ask, Engine};
 use crate::{page, ws};
 
@@ -31,6 +31,18 @@ pub struct Access {
     pub token: Option<Box<str>>,
     /// Origins of other pages that may connect, as browsers write them: `https://example.org`.
     pub origins: Vec<Box<str>>,
+    /// Proxies that are believed when they say for whom they ask.
+    pub trusted: Trusted,
+}
+
+/// How far the server has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// `/readyz` says no.
+    Leaving,
+    /// The log is closed.
+    Closed,
 }
 
 /// How the response to a request must be written.
@@ -142,7 +154,8 @@ pub struct Api {
     /// The origins of exchanges that a page elsewhere, named by the operator, has begun.
     shared: HashMap<ClientId, Box<str>>,
     encoder: Encoder,
-    is_draining: bool,
+    stage: Stage,
+    is_full: bool,
 }
 
 type Refused = (Status, String);
@@ -170,6 +183,10 @@ pub fn refusal(status: Status, detail: &str) -> Response {
     }
 }
 
+fn not_ready(why: &str) -> Response {
+    Response::new(Status::ServiceUnavailable).with_body(JSON, message::status(why))
+}
+
 fn ok(body: Vec<u8>) -> Response {
     Response::new(Status::Ok).with_body(JSON, body)
 }
@@ -186,13 +203,24 @@ impl Api {
             exchanges: HashMap::new(),
             shared: HashMap::new(),
             encoder: Encoder::default(),
-            is_draining: false,
+            stage: Stage::Open,
+            is_full: false,
         }
     }
 
     /// From now on `/readyz` says no.
-    pub fn drain(&mut self) {
-        self.is_draining = true;
+    pub fn leave(&mut self) {
+        self.stage = Stage::Leaving;
+    }
+
+    /// From now on everyone is told to come back later, as the log takes and gives nothing any more.
+    pub fn close(&mut self) {
+        self.stage = Stage::Closed;
+    }
+
+    /// Whether `/readyz` says no because nobody more may come in.
+    pub fn set_full(&mut self, is_full: bool) {
+        self.is_full = is_full;
     }
 
     /// The connection is gone.
@@ -206,7 +234,7 @@ impl Api {
         &mut self,
         time: Time,
         client: ClientId,
-        peer: IpAddr,
+        peer: Peer,
         request: &Request,
         chat: &Chat,
         effects: &mut Vec<Effect>,
@@ -234,7 +262,7 @@ impl Api {
         &mut self,
         time: Time,
         client: ClientId,
-        peer: IpAddr,
+        peer: Peer,
         route: Route,
         request: &Request,
         chat: &Chat,
@@ -242,15 +270,18 @@ impl Api {
         effects: &mut Vec<Effect>,
     ) -> Result<Option<Response>, Response> {
         self.admit(route, request).map_err(|(status, detail)| refusal(status, &detail))?;
+        if self.stage == Stage::Closed && !matches!(route, Route::Healthz | Route::Readyz) {
+            let told = "the server is stopping: come back in a moment";
+            return Err(refusal(Status::ServiceUnavailable, told));
+        }
         let fixed = match route {
             Route::Page => page::response(
                 request.headers.get("if-none-match"),
                 request.headers.has_token("accept-encoding", "gzip"),
             ),
             Route::Healthz => ok(message::status("ok")),
-            Route::Readyz if self.is_draining => {
-                Response::new(Status::ServiceUnavailable).with_body(JSON, message::status("draining"))
-            }
+            Route::Readyz if self.stage != Stage::Open => not_ready("draining"),
+            Route::Readyz if self.is_full => not_ready("full"),
             Route::Readyz => ok(message::status("ready")),
             // Also the answer to a preflight of a page elsewhere (Fetch standard, section 3.2.3).
             Route::Options(allow) => Response::new(Status::NoContent)
@@ -263,7 +294,7 @@ impl Api {
                 ok(message::users_body(room, &chat.users(room)))
             }
             Route::WebSocket => {
-                effects.push(enter(client, peer, request, chat)?);
+                effects.push(enter(client, peer, &self.access.trusted, request, chat)?);
                 return Ok(None);
             }
             Route::Metrics | Route::OpenApi | Route::AsyncApi => {
@@ -523,12 +554,13 @@ fn rooms(chat: &Chat) -> Vec<u8> {
     message::rooms_body(&rooms)
 }
 
-fn enter(client: ClientId, peer: IpAddr, request: &Request, chat: &Chat) -> Result<Effect, Response> {
+fn enter(client: ClientId, asker: Peer, trusted: &Trusted, request: &Request, chat: &Chat) -> Result<Effect, Response> {
     let response = ws::upgrade(request).map_err(|(status, detail)| refusal(status, detail))?;
     let query = &request.query;
     let room = room(query)?;
     let name = message::check_name(query.get("username")?).map_err(|told| refusal(Status::BadRequest, &told))?;
     chat.check_room_count(room).map_err(|told| refusal(Status::ServiceUnavailable, &told))?;
+    let peer = trusted.client(asker, request.headers.all("x-forwarded-for"));
     let hello = Hello {
         room: room.into(),
         name: name.into(),
@@ -540,8 +572,9 @@ fn enter(client: ClientId, peer: IpAddr, request: &Request, chat: &Chat) -> Resu
         peer,
         fresh: [message::fresh_uuid(), message::fresh_uuid()],
     };
-    let is_proxied =
-        ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|name| request.headers.get(name).is_some());
+    // Somebody elsewhere, although we cannot know who.
+    let is_proxied = peer == asker
+        && ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|name| request.headers.get(name).is_some());
     Ok(Effect::Upgrade { to: client, response, hello: Box::new(hello), is_proxied })
 }
 

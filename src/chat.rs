@@ -6,7 +6,6 @@
 mod people;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::people::{Clients, People, Person, PersonId};
@@ -15,6 +14,7 @@ use crate::log::{Appended, Job, PAGE_POSTS_MAX, Page, Span};
 use crate::message::{
     self, ClientId, CloseReason, Draft, Event, Notice, Post, Refusal, Request, RoomId, Seq, Session, Uuid,
 };
+use crate::peer::Peer;
 
 /// A room of more people than this announces joins and leaves in batches.
 pub const PRESENCE_BULK: usize = 100;
@@ -72,7 +72,7 @@ pub struct Hello {
     /// The history that `since` counts in; `None`: it did not say.
     pub epoch: Option<Uuid>,
     /// Where it comes from.
-    pub peer: IpAddr,
+    pub peer: Peer,
     /// Two fresh UUIDs, for a new session: who, and its secret.
     pub fresh: [Uuid; 2],
 }

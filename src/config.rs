@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::peer::Trusted;
+
 /// A setting as the operator sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -34,8 +36,15 @@ const fn setting(
 
 /// All settings, in the order of `--help`.
 pub const SETTINGS: &[Setting] = &[
-    setting("host", "HOST", "ADDRESS", "0.0.0.0", "Address to listen on, e.g. 127.0.0.1 for this machine only"),
+    setting(
+        "host",
+        "HOST",
+        "ADDRESS",
+        "0.0.0.0",
+        "Address to listen on, e.g. 127.0.0.1 for this machine only; none: on no port, with --unix",
+    ),
     setting("port", "PORT", "PORT", "8000", "Port to listen on; 0 takes a free one, which is printed"),
+    setting("unix", "CATCHUP_UNIX", "PATH", "", "A Unix socket to listen on too"),
     setting("data", "CATCHUP_DATA", "PATH", "catchup.db", "The database file; it is made at the first start"),
     setting(
         "ephemeral",
@@ -74,6 +83,37 @@ pub const SETTINGS: &[Setting] = &[
         "ORIGINS",
         "",
         "Pages elsewhere that may connect, separated by commas, e.g. https://example.org; * for all",
+    ),
+    setting(
+        "trusted-proxy",
+        "CATCHUP_TRUSTED_PROXY",
+        "CIDRS",
+        "",
+        "Proxies that are believed when they say who the client is (X-Forwarded-For, PROXY protocol), separated by \
+         commas, e.g. 127.0.0.1,10.0.0.0/8",
+    ),
+    setting(
+        "max-connections",
+        "CATCHUP_MAX_CONNECTIONS",
+        "COUNT",
+        "auto",
+        "Connections at once; whoever comes then is told to come back later (503). auto: what the limit of open files \
+         (ulimit -n) leaves",
+    ),
+    setting(
+        "max-connections-per-address",
+        "CATCHUP_MAX_CONNECTIONS_PER_ADDRESS",
+        "COUNT",
+        "512",
+        "Connections at once from one address, in IPv6 from one /64, or off; this machine and trusted proxies are not \
+         counted",
+    ),
+    setting(
+        "drain-delay-ms",
+        "CATCHUP_DRAIN_DELAY_MS",
+        "MS",
+        "0",
+        "At the end, first go on for this time while /readyz says no, 0-60000 ms",
     ),
     setting(
         "drain-ms",
@@ -135,10 +175,12 @@ pub enum Rate {
 /// The settings, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Address to listen on.
-    pub host: IpAddr,
+    /// Address to listen on, if any.
+    pub host: Option<IpAddr>,
     /// Port to listen on, 0 for a free one.
     pub port: u16,
+    /// Unix socket to listen on.
+    pub unix: Option<PathBuf>,
     /// The database file; `None`: in memory only.
     pub data: Option<PathBuf>,
     /// See [`Durability`].
@@ -153,6 +195,14 @@ pub struct Config {
     pub token: Option<Box<str>>,
     /// Origins of pages elsewhere that may connect.
     pub origins: Vec<Box<str>>,
+    /// Proxies that are believed.
+    pub trusted: Trusted,
+    /// Connections at once; `None`: what the limit of open files leaves.
+    pub connections_max: Option<usize>,
+    /// Connections at once from one address; `None`: as many as like.
+    pub address_connections_max: Option<u32>,
+    /// How long `/readyz` says no before the end begins.
+    pub drain_delay: Duration,
     /// Spread of the farewells.
     pub drain: Duration,
     /// Base of the chat-completions service, without a slash at its end.
@@ -188,12 +238,16 @@ impl Config {
         let is_ephemeral = switch("CATCHUP_EPHEMERAL", &want("CATCHUP_EPHEMERAL"))?;
         let data = PathBuf::from(want("CATCHUP_DATA"));
         Ok(Config {
-            host: host
-                .trim_matches(['[', ']'])
-                .replace("localhost", "127.0.0.1")
-                .parse()
-                .map_err(|_| wrong("HOST", &host, "an IP address such as 0.0.0.0, 127.0.0.1 or ::"))?,
+            host: match host.trim_matches(['[', ']']) {
+                "none" => None,
+                "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+                text => {
+                    let want = "an IP address such as 0.0.0.0, 127.0.0.1 or ::, or none";
+                    Some(text.parse().map_err(|_| wrong("HOST", &host, want))?)
+                }
+            },
             port: number("PORT", &want("PORT"), 0, u16::MAX.into())? as u16,
+            unix: text("CATCHUP_UNIX").filter(|path| !path.is_empty()).map(PathBuf::from),
             data: (!is_ephemeral).then_some(data),
             durability: match want("CATCHUP_DURABILITY").as_str() {
                 "normal" => Durability::Normal,
@@ -205,11 +259,22 @@ impl Config {
             allow_duplicate_names: switch("CATCHUP_ALLOW_DUPLICATE_NAMES", &want("CATCHUP_ALLOW_DUPLICATE_NAMES"))?,
             token: token(text("CATCHUP_TOKEN"))?,
             origins: origins(&want("CATCHUP_ALLOW_ORIGIN"))?,
-            drain: Duration::from_millis(number("CATCHUP_DRAIN_MS", &want("CATCHUP_DRAIN_MS"), 0, 60_000)?),
+            trusted: Trusted::parse(&want("CATCHUP_TRUSTED_PROXY"))
+                .map_err(|told| format!("config: CATCHUP_TRUSTED_PROXY has {told}"))?,
+            connections_max: match want("CATCHUP_MAX_CONNECTIONS").trim() {
+                "auto" => None,
+                count => Some(cap("CATCHUP_MAX_CONNECTIONS", count, "auto")? as usize),
+            },
+            address_connections_max: match want("CATCHUP_MAX_CONNECTIONS_PER_ADDRESS").trim() {
+                "off" => None,
+                count => Some(cap("CATCHUP_MAX_CONNECTIONS_PER_ADDRESS", count, "off")?),
+            },
+            drain_delay: millis("CATCHUP_DRAIN_DELAY_MS", &want("CATCHUP_DRAIN_DELAY_MS"), 0, 60_000)?,
+            drain: millis("CATCHUP_DRAIN_MS", &want("CATCHUP_DRAIN_MS"), 0, 60_000)?,
             llm_url,
             llm_models: models(&want("LLM_MODEL"))?,
             llm_key,
-            llm_timeout: Duration::from_millis(number("LLM_TIMEOUT_MS", &want("LLM_TIMEOUT_MS"), 100, 600_000)?),
+            llm_timeout: millis("LLM_TIMEOUT_MS", &want("LLM_TIMEOUT_MS"), 100, 600_000)?,
         })
     }
 
@@ -234,6 +299,17 @@ fn number(variable: &str, text: &str, least: u64, most: u64) -> Result<u64, Stri
     match text.trim().parse::<u64>() {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
         _ => Err(format!("config: {variable} is {text:?}: want a number from {least} to {most}")),
+    }
+}
+
+fn millis(variable: &str, text: &str, least: u64, most: u64) -> Result<Duration, String> {
+    number(variable, text, least, most).map(Duration::from_millis)
+}
+
+fn cap(variable: &str, text: &str, or: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        Ok(count @ 1..=10_000_000) => Ok(count),
+        _ => Err(format!("config: {variable} is {text:?}: want {or}, or 1-10000000 connections")),
     }
 }
 
@@ -297,7 +373,8 @@ mod tests {
     #[test]
     fn with_nothing_set_it_serves_everyone_on_port_8000_from_catchup_db() {
         let config = check(&[]).unwrap();
-        assert_eq!((config.host.to_string(), config.port), ("0.0.0.0".into(), 8000));
+        assert_eq!((config.host, config.port), (Some(IpAddr::from([0, 0, 0, 0])), 8000));
+        assert_eq!((config.connections_max, config.address_connections_max), (None, Some(512)));
         assert_eq!(config.data, Some("catchup.db".into()));
         assert!(!config.has_llm());
         assert_eq!(config.llm_models, ["llama-3.1-8b-instant", "openai/gpt-oss-20b"]);
@@ -308,7 +385,31 @@ mod tests {
         for (variable, text, expect) in [
             ("PORT", "80a", "config: PORT is \"80a\": want a number from 0 to 65535"),
             ("PORT", "65536", "config: PORT is \"65536\": want a number from 0 to 65535"),
-            ("HOST", "example", "config: HOST is \"example\": want an IP address such as 0.0.0.0, 127.0.0.1 or ::"),
+            (
+                "HOST",
+                "example",
+                "config: HOST is \"example\": want an IP address such as 0.0.0.0, 127.0.0.1 or ::, or none",
+            ),
+            (
+                "CATCHUP_TRUSTED_PROXY",
+                "10.0.0.0/8, proxy",
+                "config: CATCHUP_TRUSTED_PROXY has \"proxy\": want an address such as 10.0.0.1, or a block such as 10.0.0.0/8",
+            ),
+            (
+                "CATCHUP_MAX_CONNECTIONS",
+                "0",
+                "config: CATCHUP_MAX_CONNECTIONS is \"0\": want auto, or 1-10000000 connections",
+            ),
+            (
+                "CATCHUP_MAX_CONNECTIONS_PER_ADDRESS",
+                "many",
+                "config: CATCHUP_MAX_CONNECTIONS_PER_ADDRESS is \"many\": want off, or 1-10000000 connections",
+            ),
+            (
+                "CATCHUP_DRAIN_DELAY_MS",
+                "60001",
+                "config: CATCHUP_DRAIN_DELAY_MS is \"60001\": want a number from 0 to 60000",
+            ),
             ("CATCHUP_TOKEN", "", "config: CATCHUP_TOKEN is empty: want a secret, or leave it unset"),
             ("CATCHUP_DURABILITY", "most", "config: CATCHUP_DURABILITY is \"most\": want normal or full"),
             ("CATCHUP_QUIET", "maybe", "config: CATCHUP_QUIET is \"maybe\": want true or false"),

@@ -8,7 +8,6 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::mem;
-use std::net::IpAddr;
 
 use slab::Slab;
 
@@ -16,6 +15,7 @@ use crate::config::RateLimit;
 use crate::http;
 use crate::message::{ClientId, CloseReason, RoomId, Seq};
 use crate::outbox::{OUTBOX_BYTES_HIGH, Outbox, Wrote, write_all, write_slices};
+use crate::peer::Peer;
 use crate::tape::{BEHIND_BYTES_MAX, Position, Slices, Spares, Tape};
 use crate::ws;
 
@@ -73,6 +73,8 @@ pub enum Protocol {
     Http(Box<http::Reader>),
     /// Frames.
     Ws(ws::Session),
+    /// A proxy's header or else requests, from somebody who is believed: what has come of it.
+    Preface(Vec<u8>),
 }
 
 /// A member's place on its room's tape.
@@ -134,8 +136,8 @@ impl Bucket {
 pub struct Connection<S> {
     /// Its name inside the server.
     pub id: ClientId,
-    /// Where it comes from.
-    pub peer: IpAddr,
+    /// Where it comes from; behind a proxy that is believed, what that says.
+    pub peer: Peer,
     /// Which bytes are expected next.
     pub protocol: Protocol,
     /// An HTTP exchange waits for an answer: the next request is not looked at.
@@ -221,7 +223,7 @@ impl<S: Stream> Connection<S> {
                 let has_room = !self.is_full();
                 let is_heard = match &self.protocol {
                     Protocol::Http(reader) => !(self.is_awaiting && reader.is_full()),
-                    Protocol::Ws(_) => true,
+                    Protocol::Ws(_) | Protocol::Preface(_) => true,
                 };
                 is_within_rate && has_room && is_heard
             }
@@ -315,7 +317,7 @@ impl<S: Stream> Connection<S> {
     pub fn is_last_answer(&self) -> bool {
         match &self.protocol {
             Protocol::Http(reader) => self.is_ended && reader.is_idle(),
-            Protocol::Ws(_) => self.is_ended,
+            Protocol::Ws(_) | Protocol::Preface(_) => self.is_ended,
         }
     }
 
@@ -469,7 +471,8 @@ impl<S: Stream> Connection<S> {
             Protocol::Http(_) if self.is_awaiting || self.wants_drained => return None,
             Protocol::Http(reader) if reader.is_idle() => (IDLE_MS_MAX, Deadline::Idle),
             Protocol::Http(reader) if reader.is_in_body() => (BODY_MS_MAX, Deadline::Body),
-            Protocol::Http(_) => (HEAD_MS_MAX, Deadline::Head),
+            Protocol::Preface(held) if held.is_empty() => (IDLE_MS_MAX, Deadline::Idle),
+            Protocol::Http(_) | Protocol::Preface(_) => (HEAD_MS_MAX, Deadline::Head),
             Protocol::Ws(_) if self.is_pinged => (PING_AFTER_MS + PONG_MS_MAX, Deadline::Pong),
             Protocol::Ws(_) => (PING_AFTER_MS, Deadline::Ping),
         };
@@ -610,7 +613,7 @@ impl<S: Stream> Connections<S> {
     }
 
     /// Takes in an accepted stream.
-    pub fn admit(&mut self, stream: S, peer: IpAddr, now_ms: u64) -> ClientId {
+    pub fn admit(&mut self, stream: S, peer: Peer, now_ms: u64) -> ClientId {
         let id = self.next_id();
         self.generation = id.generation;
         let connection = Connection {
@@ -1079,7 +1082,7 @@ mod tests {
                 0 if ms.len() < 12 => {
                     let wire = Fake::default();
                     wire.0.borrow_mut().room = d.roll(100_000) as usize;
-                    let id = cs.admit(wire.clone(), [127, 0, 0, 1].into(), step);
+                    let id = cs.admit(wire.clone(), Peer::Unix, step);
                     cs.touch(id).unwrap().upgrade(ws::Session::new(65536), step);
                     let room = d.roll(2) as usize;
                     cs.tune(id, RoomId(room as u32), seq[room]);
@@ -1206,7 +1209,7 @@ mod tests {
         for _ in 0..8 {
             let wire = Fake::default();
             wire.0.borrow_mut().room = usize::MAX / 2;
-            let id = cs.admit(wire, [127, 0, 0, 1].into(), 0);
+            let id = cs.admit(wire, Peer::Unix, 0);
             cs.touch(id).unwrap().upgrade(ws::Session::new(65536), 0);
             cs.tune(id, RoomId(0), 0);
         }
@@ -1278,7 +1281,7 @@ mod tests {
         let mut join = |room| {
             let wire = Fake::default();
             wire.0.borrow_mut().room = usize::MAX / 2;
-            let id = cs.admit(wire.clone(), [127, 0, 0, 1].into(), 0);
+            let id = cs.admit(wire.clone(), Peer::Unix, 0);
             cs.touch(id).unwrap().upgrade(ws::Session::new(65536), 0);
             cs.tune(id, RoomId(room), 0);
             (id, wire)
@@ -1324,7 +1327,7 @@ mod tests {
         let join = |cs: &mut Connections<Fake>, room| {
             let w = Fake::default();
             w.0.borrow_mut().room = room;
-            let id = cs.admit(w, [127, 0, 0, 1].into(), 0);
+            let id = cs.admit(w, Peer::Unix, 0);
             cs.touch(id).unwrap().upgrade(ws::Session::new(65536), 0);
             cs.tune(id, RoomId(0), 0);
             id

@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -13,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::message::{Encoder, Uuid};
+use crate::peer::Peer;
 
 /// Lines that wait for the terminal; more are counted and not shown.
 pub const LINES_MAX: usize = 4096;
@@ -31,7 +31,7 @@ pub enum News {
         /// The connection's UUID.
         user: Uuid,
         /// Where from.
-        peer: IpAddr,
+        peer: Peer,
     },
     /// `Alice (a1b2c3d4...) disconnected`
     Disconnected {

@@ -10,7 +10,8 @@
 //! - [`tape`] holds a room's frames, encoded once; [`outbox`] private bytes and the only writes to a socket.
 //! - [`connection`] knows who is owed what, and pays it when a turn ends.
 //! - [`summary`] answers "what did I miss?" on threads of its own; [`extract`] is its embedded engine.
-//! - [`config`], [`console`] and [`page`] are what the operator and the browser see.
+//! - [`listen`] opens the sockets, [`peer`] knows who is at the other end of one.
+//! - [`config`], [`console`], [`health`] and [`page`] are what the operator and the browser see.
 //!
 //! Imports run downward only; `tests/layers.rs` keeps it so.
 
@@ -21,8 +22,10 @@ pub mod config;
 pub mod connection;
 pub mod console;
 pub mod extract;
+pub mod health;
 pub mod history;
 pub mod http;
+pub mod listen;
 pub mod log;
 pub mod memory;
 pub mod message;

@@ -1,7 +1,7 @@
 //! The `catchup` program: reads the settings, opens the log, binds, starts the workers, serves.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use catchup::api::{Access, Api};
 use catchup::chat::{Chat, Rules};
 use catchup::config::{Config, Durability, SECRETS, SETTINGS};
 use catchup::console::Console;
+use catchup::listen::{self, Listener};
 use catchup::log::{KnownRoom, Posts};
 use catchup::memory::Memory;
 use catchup::message::Uuid;
-use catchup::reactor::{Inbox, Log, Mailbox, Parts, Reactor};
-use catchup::{archive, history, summary};
+use catchup::reactor::{Caps, Inbox, Log, Mailbox, Parts, Reactor};
+use catchup::{archive, health, history, summary};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use socket2::{Domain, Protocol, Socket, Type};
 
-/// Clients that may wait to be accepted.
-const BACKLOG: i32 = 4096;
+/// Descriptors kept for what is no connection: the database, the threads' own, the refused.
+const DESCRIPTORS_SPARE: u64 = 64;
 
 fn main() -> ExitCode {
     match run() {
@@ -36,6 +36,11 @@ fn run() -> Result<(), String> {
     let matches = command().get_matches();
     let config = settings(&matches)?;
     match matches.subcommand() {
+        Some(("health", arguments)) => {
+            let own = health::own_url(config.host, config.port, config.unix.as_deref());
+            let url = arguments.get_one::<String>("url").cloned().or(own);
+            health::ask(&url.ok_or("config: HOST is none, and there is no --unix: say --url")?)
+        }
         Some((name, arguments)) => keep(name, arguments, &config),
         None => serve(config),
     }
@@ -61,13 +66,18 @@ fn keep(name: &str, arguments: &ArgMatches, config: &Config) -> Result<(), Strin
 }
 
 fn serve(config: Config) -> Result<(), String> {
+    // First of all: descriptors are known by their numbers.
+    let handed = listen::handed()?;
     // Each client is a descriptor: take as many as the system gives without asking anybody.
-    drop(rlimit::increase_nofile_limit(u64::MAX));
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX)
+        .or_else(|_| rlimit::Resource::NOFILE.get_soft())
+        .map_err(|error| format!("catchup: cannot ask how many files may be open: {error}"))?;
+    let caps = caps(&config, descriptors)?;
     let inbox = Inbox::new().map_err(|error| format!("catchup: cannot make a poll: {error}"))?;
     // Bound first: a start that fails because of the port leaves no database behind.
-    let listener = bind(&config)?;
+    let listeners = listeners(&config, handed)?;
     let opened = open_log(&config, inbox.mailbox())?;
-    let address = listener.local_addr().map_err(|error| format!("catchup: {error}"))?;
+    let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
     let mailbox = inbox.mailbox();
     let summaries = summary::start(summary_settings(&config), opened.posts, move |answer| mailbox.summary(answer))
         .map_err(|error| format!("catchup: cannot start the summary threads: {error}"))?;
@@ -77,20 +87,59 @@ fn serve(config: Config) -> Result<(), String> {
     };
     let known = opened.rooms.into_iter().map(|room| (room.name, room.last));
     let chat = Chat::new(Rules::new(opened.epoch, config.allow_duplicate_names), known);
-    let api = Api::new(Access { token: config.token.clone(), origins: config.origins.clone() });
-    let parts =
-        Parts { listener, chat, api, log: opened.log, summaries, console, rate: config.rate, drain: config.drain };
+    let trusted = config.trusted.clone();
+    let api = Api::new(Access { token: config.token, origins: config.origins, trusted: trusted.clone() });
+    let parts = Parts {
+        listeners,
+        caps,
+        trusted,
+        chat,
+        api,
+        log: opened.log,
+        summaries,
+        console,
+        rate: config.rate,
+        drain: config.drain,
+        drain_delay: config.drain_delay,
+    };
     let reactor = Reactor::new(inbox, parts).map_err(|error| format!("catchup: cannot start the loop: {error}"))?;
-    eprintln!("Catchup listens on http://{}", shown(address));
+    for address in shown {
+        eprintln!("Catchup listens on {address}");
+    }
+    let per_address = caps.per_address.map_or("as many as like".into(), |count| count.to_string());
+    eprintln!("Catchup takes {} connections at once, {per_address} from one address", caps.connections);
     reactor.run().map_err(|error| format!("catchup: the loop has failed: {error}"))
 }
 
-/// An address that a browser on this machine understands.
-fn shown(address: SocketAddr) -> String {
-    match address.ip().is_unspecified() {
-        true => format!("localhost:{}", address.port()),
-        false => address.to_string(),
+/// What was handed over in place of the address, else the address; and the Unix socket.
+fn listeners(config: &Config, handed: Vec<Listener>) -> Result<Vec<Listener>, String> {
+    let mut listeners = handed;
+    if let Some(host) = config.host.filter(|_| listeners.is_empty()) {
+        listeners.push(listen::tcp(SocketAddr::new(host, config.port))?);
     }
+    if let Some(path) = &config.unix {
+        listeners.push(listen::unix(path)?);
+    }
+    if listeners.is_empty() {
+        return Err("config: HOST is none, and there is no --unix: nobody could come in".into());
+    }
+    Ok(listeners)
+}
+
+/// How many may come in: each connection is a descriptor.
+fn caps(config: &Config, descriptors: u64) -> Result<Caps, String> {
+    let spare = DESCRIPTORS_SPARE.min(descriptors / 2);
+    let most = usize::try_from(descriptors - spare).unwrap_or(usize::MAX);
+    let connections = match config.connections_max {
+        Some(count) if count > most => {
+            return Err(format!(
+                "config: CATCHUP_MAX_CONNECTIONS is \"{count}\": want {most} at most, as {descriptors} files may be open \
+                 (ulimit -n) and {spare} are for other things"
+            ));
+        }
+        count => count.unwrap_or(most),
+    };
+    Ok(Caps { connections, per_address: config.address_connections_max })
 }
 
 /// Flags before the environment before `.env`.
@@ -149,6 +198,13 @@ fn command() -> Command {
                 .arg(Arg::new("room").long("room").value_name("ROOM").help("Only this room")),
         )
         .subcommand(
+            Command::new("health")
+                .about("Ask a server that runs whether it is alive: ends with 0 if so, with 1 and a line if not")
+                .arg(Arg::new("url").long("url").value_name("URL").help(
+                    "http://host[:port][/path] or unix:PATH [default: where a server with these settings listens]",
+                )),
+        )
+        .subcommand(
             Command::new("import").about("Read what export wrote from standard input; no server may run meanwhile"),
         )
 }
@@ -196,27 +252,4 @@ fn summary_settings(config: &Config) -> summary::Settings {
         has_llm: config.has_llm(),
         ..summary::Settings::new(Some(url), key, models)
     }
-}
-
-fn bind(config: &Config) -> Result<TcpListener, String> {
-    let address = SocketAddr::new(config.host, config.port);
-    let listen = || -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(false)?;
-        }
-        // Every client's socket is a copy of this one: what its kernel holds unsent is bounded, so a slow reader is
-        // seen to take bytes, and a ping does not wait behind megabytes.
-        socket.set_tcp_notsent_lowat(128 * 1024)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    listen().map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("catchup: {address} is in use by another program: stop it, or choose another --port")
-        }
-        _ => format!("catchup: cannot listen on {address}: {error}"),
-    })
 }

@@ -3,33 +3,37 @@
 //! It moves inputs to the cores (`chat.rs`, `api.rs`) and carries out what they decide; it knows no rule of the
 //! chat and makes no bytes. Nothing in it waits but the poll.
 
+mod accept;
 mod perform;
+mod socket;
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mio::net::{TcpListener, TcpStream, UnixStream};
+use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::api::{self, Api};
 use crate::chat::{self, Chat, Time};
 use crate::config::Rate;
-use crate::connection::{Connections, Expired, Life, Protocol, ReadOutcome, Stream};
+use crate::connection::{Connections, Expired, Life, Protocol, ReadOutcome};
 use crate::console::Console;
 use crate::http::Status;
 use crate::log;
 use crate::memory::Memory;
 use crate::message::{ClientId, CloseReason, Encoder};
+use crate::peer::Trusted;
 use crate::ws::Step;
-use crate::{history, summary};
+use crate::{history, listen, summary};
+pub use accept::Caps;
+use accept::{DOORS, Doors};
+use socket::Socket;
 
 /// Bytes read at once, into one buffer shared by all.
 const READ_BYTES: usize = 64 * 1024;
@@ -37,8 +41,6 @@ const READ_BYTES: usize = 64 * 1024;
 const READS_PER_TURN: usize = 4;
 /// Events taken from one poll.
 const EVENTS_MAX: usize = 1024;
-/// Connections accepted in one turn.
-const ACCEPTS_PER_TURN: usize = 512;
 /// Questions that the log may have unanswered; at the limit nobody is read from until it has caught up.
 const JOBS_MAX: usize = 16 * 1024;
 /// Answers that the log's reader may be ahead of the loop; then it waits, so that they do not gather in memory.
@@ -48,8 +50,6 @@ const PAGES_WAITING_MAX: usize = 8;
 const TALK_MS: u64 = 100;
 /// At the end, how long the log's reader is listened to before looking whether its thread has ended.
 const PAGES_WAIT: Duration = Duration::from_millis(1);
-/// How long accepting pauses when there is no descriptor left and none in reserve.
-const ACCEPT_PAUSE_MS: u64 = 100;
 /// After the farewells, peers have this long to hang up.
 const DRAIN_END_MS: u64 = 2_000;
 /// When a pass over the rooms has taken this long, the rooms that it served gather frames before the next.
@@ -61,15 +61,8 @@ const DRAIN_ANSWER_MS: u64 = 500;
 /// Farewells a millisecond: a small server need not take its whole `--drain-ms`.
 const FAREWELLS_PER_MS: u64 = 1;
 
-const LISTENER: Token = Token(usize::MAX - 1);
 const MAILBOX: Token = Token(usize::MAX - 2);
 const SIGNALS: Token = Token(usize::MAX - 3);
-
-impl Stream for TcpStream {
-    fn shutdown_write(&mut self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
-    }
-}
 
 /// What workers send to the loop.
 #[derive(Debug)]
@@ -123,8 +116,12 @@ pub enum Log {
 
 /// What a reactor is made of.
 pub struct Parts {
-    /// Bound and listening.
-    pub listener: std::net::TcpListener,
+    /// Where clients come in.
+    pub listeners: Vec<listen::Listener>,
+    /// How many.
+    pub caps: Caps,
+    /// Proxies that are believed.
+    pub trusted: Trusted,
     /// The rooms.
     pub chat: Chat,
     /// The endpoints.
@@ -139,6 +136,8 @@ pub struct Parts {
     pub rate: Rate,
     /// Spread of the farewells.
     pub drain: Duration,
+    /// How long `/readyz` says no before that, while everything else goes on.
+    pub drain_delay: Duration,
 }
 
 /// The poll and the mailbox, made before the workers that answer into it.
@@ -170,6 +169,10 @@ impl Inbox {
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
+    /// As before, but `/readyz` says no, so that whoever sends clients here stops doing so.
+    Leaving {
+        until_ms: u64,
+    },
     /// Farewells go out until all have theirs; at `end_ms` nobody is waited for any more.
     Draining {
         begun_ms: u64,
@@ -189,11 +192,8 @@ pub struct Reactor {
     mail: Receiver<Mail>,
     pages: Receiver<log::Answer>,
     signals: UnixStream,
-    listener: Option<TcpListener>,
-    /// Given up for a moment to turn a client away when there is no descriptor left.
-    reserve: Option<File>,
-    accept_at_ms: Option<u64>,
-    connections: Connections<TcpStream>,
+    doors: Doors,
+    connections: Connections<Socket>,
     chat: Chat,
     api: Api,
     log: Log,
@@ -201,6 +201,7 @@ pub struct Reactor {
     console: Console,
     rate: Rate,
     drain: Duration,
+    drain_delay: Duration,
     phase: Phase,
     /// From now on a signal ends the process at once.
     is_stopping: Arc<AtomicBool>,
@@ -222,7 +223,6 @@ pub struct Reactor {
     held: Vec<ClientId>,
     /// Whose exchange has ended in this turn: its next request may have come already.
     finished: Vec<ClientId>,
-    is_accepting: bool,
     has_mail: bool,
     has_pages: bool,
     /// Before this no page is sent.
@@ -238,9 +238,7 @@ impl Reactor {
     /// Puts the parts together; `inbox` is where their workers answer.
     pub fn new(inbox: Inbox, parts: Parts) -> io::Result<Reactor> {
         let Inbox { poll, mail, pages, .. } = inbox;
-        parts.listener.set_nonblocking(true)?;
-        let mut listener = TcpListener::from_std(parts.listener);
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let doors = Doors::open(poll.registry(), parts.listeners, parts.caps, parts.trusted)?;
         let (mut signals, sender) = UnixStream::pair()?;
         let is_stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
@@ -255,9 +253,7 @@ impl Reactor {
             mail,
             pages,
             signals,
-            listener: Some(listener),
-            reserve: File::open("/dev/null").ok(),
-            accept_at_ms: None,
+            doors,
             connections: Connections::new(),
             chat: parts.chat,
             api: parts.api,
@@ -266,6 +262,7 @@ impl Reactor {
             console: parts.console,
             rate: parts.rate,
             drain: parts.drain,
+            drain_delay: parts.drain_delay,
             phase: Phase::Serving,
             is_stopping,
             started: Instant::now(),
@@ -280,7 +277,6 @@ impl Reactor {
             unread: Vec::new(),
             held: Vec::new(),
             finished: Vec::new(),
-            is_accepting: true,
             has_mail: false,
             has_pages: false,
             page_at_ms: 0,
@@ -325,9 +321,9 @@ impl Reactor {
         self.time = self.clock();
         for event in events.iter() {
             match event.token() {
-                LISTENER => self.is_accepting = true,
                 MAILBOX => (self.has_mail, self.has_pages) = (true, true),
                 SIGNALS => self.has_signal = true,
+                Token(door) if door >= DOORS => self.doors.knock(),
                 Token(slot) => {
                     let Some(id) = self.connections.owner(slot as u32) else { continue };
                     if event.is_writable() {
@@ -343,12 +339,11 @@ impl Reactor {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let may_accept = self.is_accepting && self.accept_at_ms.is_none() && self.listener.is_some();
         let is_busy = !self.unread.is_empty()
             || !self.answered.is_empty()
             || !self.finished.is_empty()
             || self.connections.is_unsettled();
-        if may_accept || is_busy {
+        if self.doors.wants_turn() || is_busy {
             return Some(Duration::ZERO);
         }
         let page = self.has_pages.then_some(self.page_at_ms);
@@ -357,9 +352,10 @@ impl Reactor {
                 Some((begun_ms + spread_ms * (*told as u64) / (farewells.len() as u64)).min(*end_ms))
             }
             Phase::Draining { answer_ms, end_ms, .. } => Some(answer_ms.unwrap_or(*end_ms)),
+            Phase::Leaving { until_ms } => Some(*until_ms),
             _ => None,
         };
-        let due = [self.connections.next_due_ms(), self.chat.next_due_ms(), self.accept_at_ms, drain, page];
+        let due = [self.connections.next_due_ms(), self.chat.next_due_ms(), self.doors.next_due_ms(), drain, page];
         let due = due.into_iter().flatten().min()?;
         let now_ms = self.clock().now_ms;
         Some(Duration::from_millis(due.saturating_sub(now_ms)))
@@ -382,16 +378,26 @@ impl Reactor {
 
     /// Takes what clients have sent, all of them, before anything is sent.
     fn receive(&mut self) {
-        if let Phase::Draining { .. } = self.phase {
-            // Nothing new is taken; who has hung up is still noticed.
-            for id in mem::take(&mut self.unread) {
-                self.discard(id);
-            }
-            return;
-        }
+        let is_draining = self.is_draining();
         for id in mem::take(&mut self.unread) {
-            self.receive_from(id);
+            match is_draining {
+                false => self.receive_from(id),
+                true => self.receive_last(id),
+            }
         }
+    }
+
+    /// At the end nothing new is taken: who asks for something is told so, and who has hung up is still noticed.
+    fn receive_last(&mut self, id: ClientId) {
+        match self.connections.touch(id).map(|connection| &connection.protocol) {
+            Some(Protocol::Http(_) | Protocol::Preface(_)) => self.receive_from(id),
+            _ => self.discard(id),
+        }
+    }
+
+    /// Whether the log is closed and the farewells go out.
+    fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. })
     }
 
     fn receive_from(&mut self, id: ClientId) {
@@ -460,6 +466,7 @@ impl Reactor {
                 self.serve(id);
             }
             Protocol::Ws(_) => self.hear_frames(id, bytes),
+            Protocol::Preface(_) => self.hear_preface(id, bytes),
         }
     }
 
@@ -522,6 +529,7 @@ impl Reactor {
                 Ok(Some(request)) => {
                     connection.is_awaiting = true;
                     connection.restart_patience(now_ms);
+                    self.api.set_full(self.doors.is_full(self.connections.len()));
                     self.api.request(self.time, id, peer, &request, &self.chat, &mut self.api_effects);
                     self.perform();
                 }
@@ -598,13 +606,10 @@ impl Reactor {
             self.chat.expire(self.time, &mut self.chat_effects);
             self.perform();
         }
-        if self.accept_at_ms.is_some_and(|at| at <= self.time.now_ms) {
-            self.accept_at_ms = None;
-            self.is_accepting = true;
+        if let Some(note) = self.doors.expire(self.time.now_ms, &mut self.scratch) {
+            self.note(note);
         }
-        if mem::take(&mut self.has_signal) {
-            self.heed_signals();
-        }
+        self.heed_signals();
         self.say_farewells();
     }
 
@@ -620,15 +625,17 @@ impl Reactor {
         let mut dead = Vec::new();
         let begun = Instant::now();
         self.connections.group(self.group_until.is_some_and(|until| begun < until));
-        let settled =
-            self.connections.settle(self.time.now_ms, |connection, reason| dead.push((connection.id, reason)));
+        let settled = self
+            .connections
+            .settle(self.time.now_ms, |connection, reason| dead.push((connection.id, connection.peer, reason)));
         let ended = Instant::now();
         let took = ended - begun;
         if took >= GROUP_AFTER {
             self.connections.note_busy();
             self.group_until = Some(ended + (took / 2).min(GROUP_MAX));
         }
-        for (id, reason) in dead {
+        for (id, peer, reason) in dead {
+            self.doors.leave(peer);
             self.api.forget(id);
             self.chat.leave(self.time, id, reason.is_goodbye(), &mut self.chat_effects);
         }
@@ -650,79 +657,38 @@ impl Reactor {
         self.end_drain();
     }
 
-    fn accept(&mut self) {
-        if !self.is_accepting || self.accept_at_ms.is_some() {
-            return;
-        }
-        for _ in 0..ACCEPTS_PER_TURN {
-            let Some(listener) = &self.listener else { return };
-            match listener.accept() {
-                Ok((stream, peer)) => self.admit(stream, peer),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => {
-                        self.is_accepting = false;
-                        return;
-                    }
-                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
-                    // No descriptor left, or no memory.
-                    _ => return self.turn_away(),
-                },
-            }
-        }
-    }
-
-    fn admit(&mut self, mut stream: TcpStream, peer: SocketAddr) {
-        let id = self.connections.next_id();
-        let token = Token(id.slot as usize);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        // A socket that cannot be watched is of no use: dropping it hangs up.
-        if stream.set_nodelay(true).is_err() || self.poll.registry().register(&mut stream, token, interest).is_err() {
-            return;
-        }
-        self.connections.admit(stream, peer.ip().to_canonical(), self.time.now_ms);
-    }
-
-    /// There is no descriptor for the next client: hang up on it, rather than let it wait for ever.
-    ///
-    /// Linux looks for a descriptor before it looks at the queue, so "none left" says nothing about clients: the
-    /// queue is empty when the accept with the reserve says so.
-    fn turn_away(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        let refused = self.reserve.take().map_or(0, |_| ACCEPTS_PER_TURN);
-        for _ in 0..refused {
-            match listener.accept() {
-                Ok((stream, _)) => drop(stream),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.is_accepting = false;
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        self.reserve = File::open("/dev/null").ok();
-        if self.is_accepting {
-            self.accept_at_ms = Some(self.time.now_ms + ACCEPT_PAUSE_MS);
-        }
-        self.note(format!("no descriptor is left at {} connections: new ones are turned away", self.connections.len()));
-    }
-
     fn heed_signals(&mut self) {
         let mut bytes = [0; 16];
-        let count = io::Read::read(&mut self.signals, &mut bytes).unwrap_or(0);
+        let count = match mem::take(&mut self.has_signal) {
+            true => io::Read::read(&mut self.signals, &mut bytes).unwrap_or(0),
+            false => 0,
+        };
         for _ in 0..count {
             match self.phase {
-                Phase::Serving => self.begin_drain(),
+                Phase::Serving if !self.drain_delay.is_zero() => self.begin_leaving(),
+                Phase::Serving | Phase::Leaving { .. } => self.begin_drain(),
                 _ => self.phase = Phase::Ended,
             }
         }
+        if matches!(self.phase, Phase::Leaving { until_ms } if until_ms <= self.time.now_ms) {
+            self.begin_drain();
+        }
+    }
+
+    /// Goes on as before, but says no where it is asked whether clients should be sent here.
+    fn begin_leaving(&mut self) {
+        let delay_ms = self.drain_delay.as_millis() as u64;
+        self.note(format!("stopping in {delay_ms} ms: /readyz says no from now on"));
+        self.api.leave();
+        self.phase = Phase::Leaving { until_ms: self.time.now_ms + delay_ms };
     }
 
     /// Stops taking anything; what was received is stored and shown before anyone is sent away.
     fn begin_drain(&mut self) {
         self.note("stopping: storing what was received and saying goodbye".into());
         self.is_stopping.store(true, Ordering::Relaxed);
-        self.listener = None;
-        self.api.drain();
+        self.doors.close(self.poll.registry());
+        self.api.close();
         if let Log::Worker(worker) = &mut self.log
             && let Some(worker) = worker.take()
         {
@@ -753,17 +719,20 @@ impl Reactor {
             0 => farewells.len(),
             spread => (farewells.len() as u64 * elapsed / spread + 1).min(farewells.len() as u64) as usize,
         };
-        for id in &farewells[(*told).min(due)..due] {
-            if let Some(connection) = self.connections.touch(*id)
-                && !connection.is_awaiting
-            {
-                connection.close(CloseReason::Restart, now_ms);
-            }
-        }
+        let now = farewells[(*told).min(due)..due].to_vec();
         *told = due.max(*told);
         let are_waiting_told = answer_ms.take_if(|at| *at <= now_ms).is_some();
         if now_ms >= *end_ms {
             self.phase = Phase::Ended;
+        }
+        for id in now {
+            // A request that has come meanwhile is still told what goes on.
+            self.receive_last(id);
+            if let Some(connection) = self.connections.touch(id)
+                && !connection.is_awaiting
+            {
+                connection.close(CloseReason::Restart, now_ms);
+            }
         }
         if are_waiting_told {
             for id in self.connections.ids() {

@@ -22,6 +22,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("page", 2),
     ("extract", 1),
     ("config", 1),
+    ("health", 0),
+    ("listen", 0),
     ("console", 1),
     ("http", 1),
     ("log", 1),
@@ -40,7 +42,8 @@ const SAME_LAYER: &[(&str, &str, &str)] = &[];
 const CRATES: &[(&str, &str)] = &[
     ("clap", "main"),
     ("dotenvy", "main"),
-    ("socket2", "main"),
+    ("socket2", "listen"),
+    ("listenfd", "listen"),
     ("rlimit", "main"),
     ("mio", "reactor"),
     ("signal_hook", "reactor"),

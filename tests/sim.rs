@@ -19,6 +19,7 @@ use catchup::connection::{Connections, Stream};
 use catchup::log::{Answer, Appended, Job, PAGE_POSTS_MAX, Posts, Span};
 use catchup::memory::{Memory, MemoryPosts};
 use catchup::message::{ClientId, CloseReason, Draft, Encoder, Event, Seq, Uuid, fresh_uuid, parse_uuid};
+use catchup::peer::Peer;
 use catchup::ws::{self, Session};
 use serde_json::{Value, json};
 
@@ -385,7 +386,7 @@ impl World {
 
     fn join(&mut self, n: usize) {
         let pipe = Rc::new(RefCell::new(Pipe { room: self.dice.roll(3000), ..Pipe::default() }));
-        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let peer = Peer::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let id = self.connections.admit(Wire(Rc::clone(&pipe)), peer, self.now_ms);
         let now_ms = self.now_ms;
         let connection = self.connections.touch(id).expect("just admitted");

@@ -138,8 +138,9 @@ impl Reactor {
 
     fn respond(&mut self, to: ClientId, response: &Response, form: api::Form, has_more: bool) {
         let date = http::imf_date(self.time.at_ms.div_euclid(1000));
+        let is_draining = self.is_draining();
         let Some(connection) = self.connections.touch(to) else { return };
-        let keep_alive = form.keep_alive && !connection.is_last_answer();
+        let keep_alive = form.keep_alive && !connection.is_last_answer() && !is_draining;
         let reply = Reply { date: &date, is_head: form.is_head, keep_alive, version: form.version };
         let Some(out) = connection.writer() else { return };
         response.write(out, &reply);
@@ -171,7 +172,7 @@ impl Reactor {
     }
 
     fn end_exchange(&mut self, to: ClientId, keeps_alive: bool) {
-        let (now_ms, is_serving) = (self.time.now_ms, self.phase == super::Phase::Serving);
+        let (now_ms, is_serving) = (self.time.now_ms, !self.is_draining());
         let Some(connection) = self.connections.touch(to) else { return };
         connection.is_awaiting = false;
         connection.restart_patience(now_ms);
@@ -197,6 +198,9 @@ impl Reactor {
 
     /// Queues the 101 first; then the session begins with the bytes that have come already.
     fn upgrade(&mut self, to: ClientId, response: &Response, hello: chat::Hello, is_proxied: bool) {
+        if !self.is_welcome(to, hello.peer) {
+            return;
+        }
         let form = api::Form { is_head: false, keep_alive: true, version: Version::Http11 };
         self.respond(to, response, form, false);
         let now_ms = self.time.now_ms;
@@ -206,7 +210,7 @@ impl Reactor {
         connection.upgrade(Session::new(MESSAGE_BYTES_MAX), now_ms);
         match self.rate {
             Rate::All(limit) => connection.limit_rate(now_ms, limit),
-            Rate::Auto if is_proxied || !connection.peer.is_loopback() => {
+            Rate::Auto if is_proxied || !connection.peer.is_local() => {
                 connection.limit_rate(now_ms, RATE_LIMIT_DEFAULT);
             }
             Rate::Auto | Rate::Off => {}

@@ -1,7 +1,7 @@
 //! A WebSocket client over tungstenite that waits with a deadline and says for what.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use tungstenite::client::IntoClientRequest;
@@ -67,11 +67,18 @@ impl Client {
 
     /// Also with further headers.
     pub fn connect_with(server: &Server, query: &str, headers: &[(&str, &str)]) -> Result<Client, (u16, String)> {
-        let stream = TcpStream::connect(server.address).expect("the server listens");
+        let opened = Client::open(server.address, query, headers);
+        if let Err((0, error)) = &opened {
+            panic!("connecting with {query:?}: {error}");
+        }
+        opened
+    }
+
+    fn open(address: SocketAddr, query: &str, headers: &[(&str, &str)]) -> Result<Client, (u16, String)> {
+        let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_read_timeout(Some(WAIT)).expect("a socket takes a timeout");
         stream.set_nodelay(true).expect("a socket takes the option");
-        let mut request =
-            format!("ws://{}/ws?{query}", server.address).into_client_request().expect("the query is encoded");
+        let mut request = format!("ws://{address}/ws?{query}").into_client_request().expect("the query is encoded");
         for (name, value) in headers {
             let name = tungstenite::http::HeaderName::from_bytes(name.as_bytes()).expect("a name");
             request.headers_mut().insert(name, value.parse().expect("a value"));
@@ -82,8 +89,13 @@ impl Client {
                 let body = response.body().clone().unwrap_or_default();
                 Err((response.status().as_u16(), String::from_utf8_lossy(&body).into_owned()))
             }
-            Err(error) => panic!("connecting with {query:?}: {error}"),
+            Err(error) => Err((0, error.to_string())),
         }
+    }
+
+    /// To a server that may be ending: status 0 is for a connection that broke before an answer came.
+    pub fn try_connect(address: SocketAddr, query: &str) -> Result<Client, (u16, String)> {
+        Client::open(address, query, &[])
     }
 
     fn named(server: &Server, name: &str, query: &str) -> Client {

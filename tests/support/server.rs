@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,6 +60,8 @@ pub struct Setup {
     has_standard_args: bool,
     has_standard_data: bool,
     is_stdout_read: bool,
+    files_max: Option<u32>,
+    handed: Option<Arc<OwnedFd>>,
 }
 
 impl Setup {
@@ -71,6 +74,8 @@ impl Setup {
             has_standard_args: true,
             has_standard_data: true,
             is_stdout_read: true,
+            files_max: None,
+            handed: None,
         }
     }
 
@@ -112,8 +117,37 @@ impl Setup {
         self
     }
 
+    /// So many files may be open (`ulimit -n`).
+    pub fn files_max(mut self, count: u32) -> Setup {
+        self.files_max = Some(count);
+        self
+    }
+
+    /// Hands over a socket that listens, as systemd does.
+    pub fn handed(mut self, listener: impl Into<OwnedFd>) -> Setup {
+        self.handed = Some(Arc::new(listener.into()));
+        self
+    }
+
+    /// A shell that sets limits, moves the socket from standard input to descriptor 3, and becomes the server.
+    fn program(&self) -> Command {
+        let mut script = String::new();
+        if let Some(count) = self.files_max {
+            script.push_str(&format!("ulimit -n {count} && "));
+        }
+        if self.handed.is_some() {
+            script.push_str("exec 3<&0 </dev/null && export LISTEN_PID=$$ LISTEN_FDS=1 && ");
+        }
+        if script.is_empty() {
+            return Command::new(env!("CARGO_BIN_EXE_catchup"));
+        }
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("{script}exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_catchup")]);
+        command
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_catchup"));
+        let mut command = self.program();
         command.current_dir(&self.directory.0).env_clear().envs(self.env.iter().map(|(name, value)| (name, value)));
         if self.has_standard_args {
             command.args(["--host", "127.0.0.1", "--port", "0"]);
@@ -121,7 +155,11 @@ impl Setup {
         if self.has_standard_args && self.has_standard_data {
             command.args(["--data", "test.db"]);
         }
-        command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdin = self
+            .handed
+            .as_ref()
+            .map_or(Stdio::null(), |handed| Stdio::from(handed.try_clone().expect("there are descriptors left")));
+        command.args(&self.args).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -141,8 +179,11 @@ impl Setup {
                 panic!("the server ended at its start with {status}: {:?}", server.stderr());
             }
             let lines = server.stderr.lock().expect("no test panics inside");
-            let address = lines.iter().find_map(|line| line.strip_prefix("Catchup listens on http://"))?;
-            Some(address.replace("localhost", "127.0.0.1").parse().expect("an address"))
+            // The line behind those that say where it listens.
+            lines.iter().find(|line| line.starts_with("Catchup takes "))?;
+            let address = lines.iter().find_map(|line| line.strip_prefix("Catchup listens on http://"));
+            let address = address.map(|text| text.replace("localhost", "127.0.0.1").parse().expect("an address"));
+            Some(address.unwrap_or(server.address))
         });
         server
     }
@@ -244,6 +285,13 @@ impl Server {
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
+    }
+
+    /// The numbers of the descriptors that it has open.
+    pub fn open_files(&self) -> Vec<u64> {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("it runs");
+        let number = |file: std::io::Result<fs::DirEntry>| file.ok()?.file_name().to_str()?.parse().ok();
+        files.filter_map(number).collect()
     }
 
     /// Resident memory, in KiB.
