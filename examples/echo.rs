@@ -108,7 +108,7 @@ impl Echo {
         stream.set_nodelay(true)?;
         let token = Token(self.connections.next_id().slot as usize);
         self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        self.connections.admit(stream, peer.ip(), now_ms);
+        self.connections.admit(stream, peer.ip().into(), now_ms);
         Ok(true)
     }
 

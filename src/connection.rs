@@ -1240,7 +1240,7 @@ mod tests {
     fn session(cs: &mut Connections<Fake>) -> ClientId {
         let wire = Fake::default();
         wire.0.borrow_mut().room = usize::MAX / 2;
-        let id = cs.admit(wire, IpAddr::from([127, 0, 0, 1]), 0);
+        let id = cs.admit(wire, Peer::Unix, 0);
         cs.touch(id).unwrap().upgrade(ws::Session::new(100), 0);
         cs.settle(0, |_, _| {});
         id

@@ -49,10 +49,16 @@ impl Write for Socket {
     }
 }
 
+impl Stream for TcpStream {
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
 impl Stream for Socket {
     fn shutdown_write(&mut self) -> io::Result<()> {
         match self {
-            Socket::Tcp(tcp) => tcp.shutdown(Shutdown::Write),
+            Socket::Tcp(tcp) => tcp.shutdown_write(),
             Socket::Unix(unix) => unix.shutdown(Shutdown::Write),
         }
     }
