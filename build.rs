@@ -1,5 +1,5 @@
-//! Makes of `client.html` what the server sends: the page compressed, its ETag, and the Content-Security-Policy that
-//! allows exactly the script and the style that stand in it.
+//! Makes what the server sends of `client.html` and of the API documents in `docs/`: each compressed, with its ETag; for
+//! the page the Content-Security-Policy that allows exactly the script and the style that stand in it.
 
 use std::io::Write;
 use std::path::Path;
@@ -23,10 +23,33 @@ fn main() {
          img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     write(out, "policy.txt", policy.as_bytes());
-    write(out, "etag.txt", format!("\"{}\"", &hash(html.as_bytes())[..16]).as_bytes());
+    embed(out, "client.html", html.as_bytes());
+    for name in ["openapi.json", "asyncapi.json"] {
+        let path = Path::new("docs").join(name);
+        println!("cargo::rerun-if-changed={}", path.display());
+        let json = fs::read_to_string(path).expect("docs holds the API documents");
+        embed(out, name, compact(&json).as_bytes());
+    }
+}
+
+/// `NAME.gz` and `NAME.etag`.
+fn embed(out: &Path, name: &str, bytes: &[u8]) {
+    write(out, &format!("{name}.etag"), format!("\"{}\"", &hash(bytes)[..16]).as_bytes());
     let mut zip = GzEncoder::new(Vec::new(), Compression::best());
-    zip.write_all(html.as_bytes()).expect("a Vec takes every write");
-    write(out, "client.html.gz", &zip.finish().expect("a Vec takes every write"));
+    zip.write_all(bytes).expect("a Vec takes every write");
+    write(out, &format!("{name}.gz"), &zip.finish().expect("a Vec takes every write"));
+}
+
+/// JSON without the white space between its tokens.
+fn compact(json: &str) -> String {
+    let (mut is_text, mut is_escaped) = (false, false);
+    let keep = |c: &char| {
+        let is_kept = is_text || !c.is_ascii_whitespace();
+        is_text ^= *c == '"' && !is_escaped;
+        is_escaped = is_text && *c == '\\' && !is_escaped;
+        is_kept
+    };
+    json.chars().filter(keep).collect()
 }
 
 fn write(out: &Path, name: &str, bytes: &[u8]) {

@@ -2,7 +2,8 @@
 # Installs what the tests need (Debian packages, when root) and runs all tests.
 # Its last line counts them over all test programs: "tests: N passed, N failed".
 # With --llm it runs instead the tests against real OpenAI-compatible services, which it downloads (tests/llm/run.sh);
-# with --autobahn the WebSocket test suite of that name against examples/echo.rs (tests/autobahn/run.sh).
+# with --autobahn the WebSocket test suite of that name against examples/echo.rs (tests/autobahn/run.sh); with --openapi
+# the answers of a server against its own /openapi.json, by Schemathesis (tests/schemathesis.sh).
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -13,6 +14,10 @@ fi
 if [ "${1:-}" = --autobahn ]; then
     shift
     exec tests/autobahn/run.sh "$@"
+fi
+if [ "${1:-}" = --openapi ]; then
+    shift
+    exec tests/schemathesis.sh "$@"
 fi
 
 # The tests of the page run in a real Chromium; one of them wants npm, for axe-core. A clock is set back with libfaketime:

@@ -12,14 +12,14 @@ use crate::log::{HITS_MAX, Job, PAGE_POSTS_MAX, Page, Span};
 use crate::message::{self, ClientId, Draft, Encoder, ListTail, ListWriter, Post, RoomEntry, Seq};
 use crate::peer::{Peer, Trusted};
 use crate::summary::{Ask, Engine};
-use crate::{page, ws};
+use crate::{documents, metrics, page, ws};
 
 /// Most messages that a list with a `limit` gives; without one there is no bound.
 pub const LIST_MAX: u64 = 1000;
 /// Hits of a search that names no `limit`.
 const HITS_DEFAULT: usize = 50;
-/// Longest text to search for, in bytes.
-pub const QUERY_BYTES_MAX: usize = 512;
+/// Longest text to search for, in characters: also percent-encoded it fits into a target.
+pub const QUERY_CHARS_MAX: usize = 256;
 /// Seconds after which a client may ask again when the summary queue is full.
 const BUSY_SECONDS: u64 = 5;
 const JSON: &str = "application/json";
@@ -29,6 +29,8 @@ const JSON: &str = "application/json";
 pub struct Access {
     /// Without it nothing but `/` and `/healthz` answers.
     pub token: Option<Box<str>>,
+    /// `/metrics` has an address of its own, and is not here.
+    pub has_operators: bool,
     /// Origins of other pages that may connect, as browsers write them: `https://example.org`.
     pub origins: Vec<Box<str>>,
     /// Proxies that are believed when they say for whom they ask.
@@ -99,6 +101,11 @@ pub enum Effect {
     },
     /// Ask the log.
     Log(Job),
+    /// Ask for the counters; [`Api::measured`] follows.
+    Measure {
+        /// For whom.
+        to: ClientId,
+    },
     /// Ask for a summary; [`Api::busy`] if the queue is full.
     Summarize(Ask),
 }
@@ -126,6 +133,7 @@ enum Wait {
         limit: usize,
     },
     Post,
+    Metrics,
     Summary {
         room: Arc<str>,
         reader: Option<Arc<str>>,
@@ -256,6 +264,31 @@ impl Api {
         }
     }
 
+    /// One request at the operator's own address: `/metrics`, `/healthz` and `/readyz`, without a token.
+    pub fn operate(&mut self, client: ClientId, request: &Request, effects: &mut Vec<Effect>) {
+        let form =
+            Form { is_head: request.method == Method::Head, keep_alive: request.keep_alive, version: request.version };
+        let response = match http::route(&request.method, &request.path) {
+            Ok(Route::Metrics) => {
+                self.exchanges.insert(client, Exchange { form, wait: Wait::Metrics });
+                return effects.push(Effect::Measure { to: client });
+            }
+            Ok(Route::Healthz) => ok(message::status("ok")),
+            Ok(Route::Readyz) => self.readiness(),
+            Err(error @ (http::Error::NotAllowed { .. } | http::Error::UnknownMethod(_))) => error.into(),
+            _ => refusal(Status::NotFound, "here are /metrics, /healthz and /readyz only"),
+        };
+        self.respond(client, response, form, false, effects);
+    }
+
+    fn readiness(&self) -> Response {
+        match self.stage {
+            Stage::Leaving | Stage::Closed => not_ready("draining"),
+            Stage::Open if self.is_full => not_ready("full"),
+            Stage::Open => ok(message::status("ready")),
+        }
+    }
+
     /// `None`: the answer comes later, or is among the effects.
     #[expect(clippy::too_many_arguments, reason = "all of it is the request")]
     fn answer(
@@ -274,15 +307,14 @@ impl Api {
             let told = "the server is stopping: come back in a moment";
             return Err(refusal(Status::ServiceUnavailable, told));
         }
+        let (known, takes_gzip) =
+            (request.headers.get("if-none-match"), request.headers.has_token("accept-encoding", "gzip"));
         let fixed = match route {
-            Route::Page => page::response(
-                request.headers.get("if-none-match"),
-                request.headers.has_token("accept-encoding", "gzip"),
-            ),
+            Route::Page => page::response(known, takes_gzip),
+            Route::OpenApi => documents::OPENAPI.response(known, takes_gzip),
+            Route::AsyncApi => documents::ASYNCAPI.response(known, takes_gzip),
             Route::Healthz => ok(message::status("ok")),
-            Route::Readyz if self.stage != Stage::Open => not_ready("draining"),
-            Route::Readyz if self.is_full => not_ready("full"),
-            Route::Readyz => ok(message::status("ready")),
+            Route::Readyz => self.readiness(),
             // Also the answer to a preflight of a page elsewhere (Fetch standard, section 3.2.3).
             Route::Options(allow) => Response::new(Status::NoContent)
                 .with_header("Allow", allow)
@@ -297,8 +329,14 @@ impl Api {
                 effects.push(enter(client, peer, &self.access.trusted, request, chat)?);
                 return Ok(None);
             }
-            Route::Metrics | Route::OpenApi | Route::AsyncApi => {
+            // They have an address of their own.
+            Route::Metrics if self.access.has_operators => {
                 return Err(http::Error::NotFound(request.path.clone()).into());
+            }
+            Route::Metrics => {
+                self.exchanges.insert(client, Exchange { form, wait: Wait::Metrics });
+                effects.push(Effect::Measure { to: client });
+                return Ok(None);
             }
             Route::Messages | Route::PostMessage | Route::Search | Route::Summarize => {
                 let wait = match route {
@@ -369,12 +407,12 @@ impl Api {
         let room: Arc<str> = room(query)?.into();
         let last = chat.last(&room);
         let limit = limit(query)?;
+        let (since, before) = (number(query, "since")?, number(query, "before")?);
         if let Some(reader) = name(query)? {
             let job = Job::Unread { to: client, room: Arc::clone(&room), reader: Arc::clone(&reader), upto: last };
             effects.push(Effect::Log(job));
             return Ok(Wait::Unread { room, reader, limit, upto: last });
         }
-        let (since, before) = (number(query, "since")?, number(query, "before")?);
         let upto = before.map_or(last, |before| before.saturating_sub(1).min(last));
         let after = match (since, limit) {
             (Some(since), _) => since.min(upto),
@@ -505,6 +543,13 @@ impl Api {
         self.respond(client, ok(body.to_vec()), form, false, effects);
     }
 
+    /// The counters are read.
+    pub fn measured(&mut self, client: ClientId, text: String, effects: &mut Vec<Effect>) {
+        let Some(exchange) = self.take(client, |wait| matches!(wait, Wait::Metrics)) else { return };
+        let response = Response::new(Status::Ok).with_body(metrics::CONTENT_TYPE, text.into_bytes());
+        self.respond(client, response, exchange.form, false, effects);
+    }
+
     /// The queue of summaries is full.
     pub fn busy(&mut self, client: ClientId, effects: &mut Vec<Effect>) {
         let told = "too many summaries are being made: ask again in a few seconds";
@@ -615,8 +660,9 @@ fn search(client: ClientId, request: &Request, chat: &Chat, effects: &mut Vec<Ef
     let Some(words) = query.get("q")? else {
         return Err(refusal(Status::BadRequest, "q is missing: add ?q=<words to search for>"));
     };
-    if words.len() > QUERY_BYTES_MAX {
-        let told = format!("q is {} bytes long, the limit is {QUERY_BYTES_MAX}", words.len());
+    let chars = words.chars().count();
+    if chars > QUERY_CHARS_MAX {
+        let told = format!("q is {chars} characters long, the limit is {QUERY_CHARS_MAX}");
         return Err(refusal(Status::BadRequest, &told));
     }
     let limit = limit(query)?.map_or(HITS_DEFAULT, |limit| (limit as usize).min(HITS_MAX));

@@ -289,6 +289,16 @@ impl Chat {
         self.find(room).map_or_else(Vec::new, |room| room.people.listed().iter().map(|p| Arc::clone(&p.name)).collect())
     }
 
+    /// How many rooms there are.
+    pub fn room_count(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// People in all rooms, each room counted, those included who are expected back.
+    pub fn people(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// Connections that are in a room.
     pub fn online(&self) -> usize {
         self.members.len()
@@ -380,7 +390,12 @@ impl Chat {
         let (name, user) = (Arc::clone(&room.people.of(person).name), room.people.of(person).user);
         let is_of_this_history = hello.epoch.is_none_or(|epoch| epoch == self.rules.epoch);
         let since = hello.since.filter(|since| is_of_this_history && *since <= last);
-        effects.push(Effect::Print(News::Connected { name: Arc::clone(&name), user, peer: hello.peer }));
+        effects.push(Effect::Print(News::Connected {
+            name: Arc::clone(&name),
+            user,
+            room: Arc::clone(&room_name),
+            peer: hello.peer,
+        }));
         let text = format!("Welcome to the chat, {name}!");
         effects.push(Effect::Send { to: client, event: Event::System { notice: Notice::Welcome, text } });
         let is_bulk = count > self.rules.presence_bulk;
@@ -602,7 +617,9 @@ impl Chat {
         let member = self.members.get(from).filter(|member| member.room == room_id);
         // A program's post has no connection to name: its own UUID stands for it.
         let user = member.map_or(post.uuid, |member| self.room(room_id).people.of(member.person).user);
-        effects.push(Effect::Print(News::Said { name: Arc::clone(&post.author), user, text: post.text.clone() }));
+        let (name, room_name, text) =
+            (Arc::clone(&post.author), Arc::clone(&self.room(room_id).name), post.text.clone());
+        effects.push(Effect::Print(News::Said { name, user, room: room_name, text }));
         effects.push(Effect::Broadcast { room: room_id, event: Event::Message(post), author: Some(from) });
     }
 
@@ -645,8 +662,10 @@ impl Chat {
 
     fn forget_member(&mut self, client: ClientId, effects: &mut Vec<Effect>) -> Option<Member> {
         let member = self.members.remove(client)?;
-        let person = &self.room(member.room).people.of(member.person);
-        let news = News::Disconnected { name: Arc::clone(&person.name), user: person.user };
+        let room = self.room(member.room);
+        let person = room.people.of(member.person);
+        let news =
+            News::Disconnected { name: Arc::clone(&person.name), user: person.user, room: Arc::clone(&room.name) };
         effects.push(Effect::Print(news));
         effects.push(Effect::Print(News::Online(self.members.len())));
         Some(member)

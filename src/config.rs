@@ -3,7 +3,7 @@
 //! Pure: takes texts, gives a [`Config`] or one line that says which setting is wrong and what would be right.
 //! Where the texts come from (flags, environment, `.env`) is the business of `main.rs`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -61,6 +61,20 @@ pub const SETTINGS: &[Setting] = &[
         "What a message that somebody has seen survives: normal = a crash of the server, full = a power cut too",
     ),
     setting("quiet", "CATCHUP_QUIET", "", "", "Print no line for who comes, goes and says what"),
+    setting(
+        "metrics-addr",
+        "CATCHUP_METRICS_ADDR",
+        "ADDRESS",
+        "",
+        "Serve /metrics at this address and port only, without a token, e.g. 127.0.0.1:9100; not with the rest",
+    ),
+    setting(
+        "log-format",
+        "CATCHUP_LOG_FORMAT",
+        "FORMAT",
+        "text",
+        "How these lines are printed: text, or json = one object a line",
+    ),
     setting(
         "rate-limit",
         "CATCHUP_RATE_LIMIT",
@@ -161,6 +175,15 @@ pub enum Durability {
     Full,
 }
 
+/// How console lines are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: a JSON object a line.
+    Json,
+}
+
 /// Whose reading is slowed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rate {
@@ -187,6 +210,10 @@ pub struct Config {
     pub durability: Durability,
     /// No console.
     pub is_quiet: bool,
+    /// Where `/metrics` is served, if not with the rest.
+    pub metrics: Option<SocketAddr>,
+    /// See [`LogFormat`].
+    pub log_format: LogFormat,
     /// See [`Rate`].
     pub rate: Rate,
     /// Names need not be unique.
@@ -255,6 +282,19 @@ impl Config {
                 other => return Err(wrong("CATCHUP_DURABILITY", other, "normal or full")),
             },
             is_quiet: switch("CATCHUP_QUIET", &want("CATCHUP_QUIET"))?,
+            metrics: match text("CATCHUP_METRICS_ADDR").filter(|address| !address.is_empty()) {
+                None => None,
+                Some(given) => {
+                    let address = given.replace("localhost:", "127.0.0.1:").parse();
+                    let want = "an address and a port such as 127.0.0.1:9100 or [::1]:9100";
+                    Some(address.map_err(|_| wrong("CATCHUP_METRICS_ADDR", &given, want))?)
+                }
+            },
+            log_format: match want("CATCHUP_LOG_FORMAT").as_str() {
+                "text" => LogFormat::Text,
+                "json" => LogFormat::Json,
+                other => return Err(wrong("CATCHUP_LOG_FORMAT", other, "text or json")),
+            },
             rate: rate(&want("CATCHUP_RATE_LIMIT"))?,
             allow_duplicate_names: switch("CATCHUP_ALLOW_DUPLICATE_NAMES", &want("CATCHUP_ALLOW_DUPLICATE_NAMES"))?,
             token: token(text("CATCHUP_TOKEN"))?,
@@ -412,6 +452,12 @@ mod tests {
             ),
             ("CATCHUP_TOKEN", "", "config: CATCHUP_TOKEN is empty: want a secret, or leave it unset"),
             ("CATCHUP_DURABILITY", "most", "config: CATCHUP_DURABILITY is \"most\": want normal or full"),
+            (
+                "CATCHUP_METRICS_ADDR",
+                "9100",
+                "config: CATCHUP_METRICS_ADDR is \"9100\": want an address and a port such as 127.0.0.1:9100 or [::1]:9100",
+            ),
+            ("CATCHUP_LOG_FORMAT", "xml", "config: CATCHUP_LOG_FORMAT is \"xml\": want text or json"),
             ("CATCHUP_QUIET", "maybe", "config: CATCHUP_QUIET is \"maybe\": want true or false"),
             (
                 "LLM_BASE_URL",

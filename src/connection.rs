@@ -14,6 +14,7 @@ use slab::Slab;
 use crate::config::RateLimit;
 use crate::http;
 use crate::message::{ClientId, CloseReason, RoomId, Seq};
+use crate::metrics::Sent;
 use crate::outbox::{OUTBOX_BYTES_HIGH, Outbox, Wrote, write_all, write_slices};
 use crate::peer::Peer;
 use crate::tape::{BEHIND_BYTES_MAX, Position, Slices, Spares, Tape};
@@ -140,6 +141,8 @@ pub struct Connection<S> {
     pub peer: Peer,
     /// Which bytes are expected next.
     pub protocol: Protocol,
+    /// It came through the operator's door.
+    pub is_operators: bool,
     /// An HTTP exchange waits for an answer: the next request is not looked at.
     pub is_awaiting: bool,
     /// The core is told when everything queued was taken.
@@ -334,13 +337,15 @@ impl<S: Stream> Connection<S> {
         };
     }
 
-    /// `has_tape`: the tape too; otherwise only what is its own.
-    fn send(&mut self, rooms: &[Room], now_ms: u64, has_tape: bool) {
+    /// Sends what it is owed; returns how many bytes its kernel took. `has_tape`: the tape too; otherwise only what is
+    /// its own.
+    fn send(&mut self, rooms: &[Room], now_ms: u64, has_tape: bool) -> u64 {
         if !self.is_writable || matches!(self.life, Life::Lingering(_) | Life::Dead(_)) {
-            return;
+            return 0;
         }
         let before = self.progress();
-        if self.send_all(rooms, now_ms, has_tape).is_err() {
+        let mut bytes = 0;
+        if self.send_all(rooms, now_ms, has_tape, &mut bytes).is_err() {
             self.kill(CloseReason::Gone);
         }
         if self.stalled_ms.is_some() && before != self.progress() {
@@ -353,6 +358,7 @@ impl<S: Stream> Connection<S> {
             (true, Some(since)) if before == self.progress() => Some(since),
             (true, _) => Some(now_ms),
         };
+        bytes
     }
 
     /// Changes whenever the peer took a byte.
@@ -361,15 +367,15 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Sends in the only right order: the frame begun, private frames, the tape, the close frame.
-    fn send_all(&mut self, rooms: &[Room], now_ms: u64, has_tape: bool) -> io::Result<()> {
+    fn send_all(&mut self, rooms: &[Room], now_ms: u64, has_tape: bool, sent: &mut u64) -> io::Result<()> {
         let has_tape = has_tape || self.life != Life::Open;
-        if !self.finish_frame(rooms)? || !self.flush_outbox()? || has_tape && !self.send_tape(rooms)? {
+        if !self.finish_frame(rooms, sent)? || !self.flush_outbox(sent)? || has_tape && !self.send_tape(rooms, sent)? {
             self.is_writable = false;
             return Ok(());
         }
         if let Life::Draining(reason) = self.life {
             self.send_close(reason);
-            if !self.flush_outbox()? {
+            if !self.flush_outbox(sent)? {
                 self.is_writable = false;
                 return Ok(());
             }
@@ -380,7 +386,7 @@ impl<S: Stream> Connection<S> {
         Ok(())
     }
 
-    fn finish_frame(&mut self, rooms: &[Room]) -> io::Result<bool> {
+    fn finish_frame(&mut self, rooms: &[Room], sent: &mut u64) -> io::Result<bool> {
         let Some(place) = &mut self.place else { return Ok(true) };
         let Some(end) = place.frame_end else { return Ok(true) };
         let bytes = rooms[place.room.0 as usize].tape.bytes(place.position, end);
@@ -389,20 +395,25 @@ impl<S: Stream> Connection<S> {
                 place.frame_end = None;
                 let count = end - place.position;
                 place.advance(count);
+                *sent += count;
                 Ok(true)
             }
             Wrote::Part(count) => {
                 place.position += count as u64;
+                *sent += count as u64;
                 Ok(false)
             }
         }
     }
 
-    fn flush_outbox(&mut self) -> io::Result<bool> {
-        Ok(self.outbox.flush(&mut self.stream)? == Wrote::All)
+    fn flush_outbox(&mut self, sent: &mut u64) -> io::Result<bool> {
+        let before = self.outbox.len();
+        let wrote = self.outbox.flush(&mut self.stream)?;
+        *sent += (before - self.outbox.len()) as u64;
+        Ok(wrote == Wrote::All)
     }
 
-    fn send_tape(&mut self, rooms: &[Room]) -> io::Result<bool> {
+    fn send_tape(&mut self, rooms: &[Room], sent: &mut u64) -> io::Result<bool> {
         let Some(place) = &mut self.place else { return Ok(true) };
         let tape = &rooms[place.room.0 as usize].tape;
         while place.position < tape.end() {
@@ -421,6 +432,7 @@ impl<S: Stream> Connection<S> {
             }
             let border = place.position;
             place.advance(count as u64);
+            *sent += count as u64;
             if count < wanted {
                 let end = tape.frame_end(border, place.position);
                 place.frame_end = (end > place.position).then_some(end);
@@ -524,6 +536,9 @@ struct Room {
     /// Slots of those with a place on the tape, ascending: walked in memory order.
     members: Vec<u32>,
     is_dirty: bool,
+    /// Frames appended since the last walk of its members began, and before it: the news of this walk.
+    fresh: u64,
+    news: u64,
     /// It stands in the list of dirty rooms, where it stands once.
     is_queued: bool,
     /// It was served in the last long pass, and may be made to wait before the next.
@@ -567,6 +582,7 @@ pub struct Connections<S> {
     timers: BinaryHeap<Reverse<(u64, ClientId)>>,
     generation: u32,
     settled: Settled,
+    sent: Sent,
     /// Rooms served by the last pass, and those of the last long one.
     walked: Vec<RoomId>,
     busy: Vec<RoomId>,
@@ -589,6 +605,7 @@ impl<S: Stream> Connections<S> {
             timers: BinaryHeap::new(),
             generation: 0,
             settled: Settled::default(),
+            sent: Sent::default(),
             walked: Vec::new(),
             busy: Vec::new(),
             is_grouping: false,
@@ -600,6 +617,11 @@ impl<S: Stream> Connections<S> {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// What has gone out until now.
+    pub fn sent(&self) -> &Sent {
+        &self.sent
     }
 
     /// Whether there are none.
@@ -620,6 +642,7 @@ impl<S: Stream> Connections<S> {
             id,
             peer,
             protocol: Protocol::Http(Box::default()),
+            is_operators: false,
             is_awaiting: false,
             wants_drained: false,
             is_readable: false,
@@ -701,6 +724,8 @@ impl<S: Stream> Connections<S> {
                 tape,
                 members: Vec::new(),
                 is_dirty: false,
+                fresh: 0,
+                news: 0,
                 is_queued: false,
                 is_busy: false,
                 served: 0,
@@ -713,27 +738,32 @@ impl<S: Stream> Connections<S> {
         }
     }
 
-    /// Puts one frame on a room's tape for all members but its author. `post` is the post that it carries.
+    /// Puts one frame on a room's tape for all members but its author; returns how many they are. `post` is the post
+    /// that it carries.
     pub fn broadcast(
         &mut self,
         room: RoomId,
         post: Option<Seq>,
         author: Option<ClientId>,
         write: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let Some(to) = self.rooms.get_mut(room.0 as usize).filter(|to| !to.members.is_empty()) else { return };
+    ) -> usize {
+        let Some(to) = self.rooms.get_mut(room.0 as usize).filter(|to| !to.members.is_empty()) else { return 0 };
+        let mut receivers = to.members.len();
         let (start, end) = to.tape.append(&mut self.spares, post, write);
         to.is_dirty = true;
+        to.fresh += 1;
         if !mem::replace(&mut to.is_queued, true) {
             self.dirty.push_back(room);
         }
         let author = author.and_then(|id| self.slots.get_mut(id.slot as usize).filter(|c| c.id == id));
         if let Some(place) = author.and_then(|author| author.place.as_mut()).filter(|place| place.room == room) {
+            receivers -= 1;
             match place.own.back_mut() {
                 Some(last) if last.1 == start => last.1 = end,
                 _ => place.own.push_back((start, end)),
             }
         }
+        receivers
     }
 
     /// Whether a part of a large room still waits to be served.
@@ -789,14 +819,17 @@ impl<S: Stream> Connections<S> {
             if self.rooms[index].walked == 0 {
                 self.rooms[index].served = self.rooms[index].tape.end();
                 self.rooms[index].is_dirty = false;
+                self.rooms[index].news = mem::take(&mut self.rooms[index].fresh);
                 self.rooms[index].lowest = self.rooms[index].tape.end();
             }
+            let mut written = 0;
             while budget > 0 {
                 let Some(&slot) = self.rooms[index].members.get(self.rooms[index].walked) else { break };
                 self.rooms[index].walked += 1;
                 budget -= 1;
-                self.send_room(index, slot, now_ms);
+                written += u64::from(self.send_room(index, slot, now_ms));
             }
+            self.sent.frames.observe(self.rooms[index].news, written);
             if self.rooms[index].walked < self.rooms[index].members.len() {
                 // Behind the others: a large room is not to keep them waiting.
                 self.dirty.push_back(id);
@@ -806,11 +839,13 @@ impl<S: Stream> Connections<S> {
         }
     }
 
-    fn send_room(&mut self, index: usize, slot: u32, now_ms: u64) {
+    /// Whether the member was written to.
+    fn send_room(&mut self, index: usize, slot: u32, now_ms: u64) -> bool {
         let connection = &mut self.slots[slot as usize];
-        connection.send(&self.rooms, now_ms, true);
+        let bytes = connection.send(&self.rooms, now_ms, true);
+        self.sent.bytes += bytes;
         if connection.is_writable && !matches!(connection.life, Life::Dead(_)) {
-            return;
+            return bytes > 0;
         }
         // It has died, or owes itself a decision: the second pass makes it.
         let position = connection.place.as_ref().map_or(u64::MAX, |place| place.position);
@@ -820,6 +855,7 @@ impl<S: Stream> Connections<S> {
             connection.is_touched = true;
             self.touched.push(slot);
         }
+        bytes > 0
     }
 
     fn finish_walk(&mut self, id: RoomId) {
@@ -837,7 +873,7 @@ impl<S: Stream> Connections<S> {
         let id = connection.id;
         let room = connection.place.as_ref().map(|place| &self.rooms[place.room.0 as usize]);
         let has_tape = !self.is_grouping || room.is_none_or(|room| !room.may_wait(self.group_members_min));
-        connection.send(&self.rooms, now_ms, has_tape);
+        self.sent.bytes += connection.send(&self.rooms, now_ms, has_tape);
         if let Life::Lingering(_) = connection.life {
             // Nothing may follow its last bytes.
             self.forget_place(slot);

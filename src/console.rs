@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::message::line::{self, ConsoleLine};
 use crate::message::{Encoder, Uuid};
 use crate::peer::Peer;
 
@@ -30,6 +31,8 @@ pub enum News {
         name: Arc<str>,
         /// The connection's UUID.
         user: Uuid,
+        /// The room.
+        room: Arc<str>,
         /// Where from.
         peer: Peer,
     },
@@ -39,6 +42,8 @@ pub enum News {
         name: Arc<str>,
         /// The connection's UUID.
         user: Uuid,
+        /// The room.
+        room: Arc<str>,
     },
     /// `Alice (a1b2c3d4...): Hello, Bob!`
     Said {
@@ -46,6 +51,8 @@ pub enum News {
         name: Arc<str>,
         /// The connection's UUID.
         user: Uuid,
+        /// The room.
+        room: Arc<str>,
         /// The text.
         text: Box<str>,
     },
@@ -53,6 +60,17 @@ pub enum News {
     Online(usize),
     /// Something that the person who runs the server should know.
     Note(String),
+    /// `… 1,203 lines not shown`, without a time: the terminal was too slow.
+    Missed(u64),
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// For programs: a JSON object a line.
+    Json,
 }
 
 /// One line and its time, in milliseconds since 1970.
@@ -67,20 +85,24 @@ pub struct Line {
 impl Line {
     /// Appends `[YYYY-MM-DD HH:MM:SS] …` and a line end; control characters are escaped, so no text forges a line.
     pub fn write(&self, out: &mut String, encoder: &mut Encoder) {
+        if let News::Missed(count) = self.news {
+            let _ = writeln!(out, "… {} lines not shown", grouped(count));
+            return;
+        }
         out.push('[');
         out.push_str(encoder.stamp(self.at_ms));
         out.push_str("] ");
         match &self.news {
-            News::Connected { name, user, peer } => {
+            News::Connected { name, user, peer, .. } => {
                 out.push_str("User '");
                 escape(out, name);
                 let _ = write!(out, "' ({}...) connected from {peer}", short(user));
             }
-            News::Disconnected { name, user } => {
+            News::Disconnected { name, user, .. } => {
                 escape(out, name);
                 let _ = write!(out, " ({}...) disconnected", short(user));
             }
-            News::Said { name, user, text } => {
+            News::Said { name, user, text, .. } => {
                 escape(out, name);
                 let _ = write!(out, " ({}...): ", short(user));
                 escape(out, text);
@@ -89,8 +111,35 @@ impl Line {
                 let _ = write!(out, "Total users online: {count}");
             }
             News::Note(text) => escape(out, text),
+            News::Missed(_) => {}
         }
         out.push('\n');
+    }
+
+    /// Appends the same as one JSON object and a line end. The UUID stands there whole.
+    pub fn write_json(&self, out: &mut String) {
+        let none = ConsoleLine::default();
+        let line = match &self.news {
+            News::Connected { name, user, room, peer } => {
+                let peer = peer.to_string();
+                let (connection, address) = (Some(*user), Some(&*peer));
+                let line =
+                    ConsoleLine { event: "connected", user: Some(name), connection, address, room: Some(room), ..none };
+                return line::append(out, self.at_ms, line);
+            }
+            News::Disconnected { name, user, room } => {
+                let connection = Some(*user);
+                ConsoleLine { event: "disconnected", user: Some(name), connection, room: Some(room), ..none }
+            }
+            News::Said { name, user, room, text } => {
+                let (connection, message) = (Some(*user), Some(&**text));
+                ConsoleLine { event: "message", user: Some(name), connection, room: Some(room), message, ..none }
+            }
+            News::Online(count) => ConsoleLine { event: "online", online: Some(*count), ..none },
+            News::Note(text) => ConsoleLine { event: "note", message: Some(text), ..none },
+            News::Missed(count) => ConsoleLine { event: "missed", missed: Some(*count), ..none },
+        };
+        line::append(out, self.at_ms, line);
     }
 }
 
@@ -122,11 +171,11 @@ pub struct Console {
 
 impl Console {
     /// A console that writes to `out` from a thread of its own.
-    pub fn start(out: impl Write + Send + 'static) -> io::Result<Console> {
+    pub fn start(out: impl Write + Send + 'static, form: Form) -> io::Result<Console> {
         let (lines, queue) = sync_channel(LINES_MAX);
         let missed = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&missed);
-        let thread = thread::Builder::new().name("console".into()).spawn(move || print(&queue, &counter, out))?;
+        let thread = thread::Builder::new().name("console".into()).spawn(move || print(&queue, &counter, form, out))?;
         Ok(Console { lines: Some(lines), missed, thread: Some(thread) })
     }
 
@@ -167,17 +216,23 @@ impl Console {
     }
 }
 
-fn print(queue: &Receiver<Line>, missed: &AtomicU64, mut out: impl Write) {
+fn print(queue: &Receiver<Line>, missed: &AtomicU64, form: Form, mut out: impl Write) {
     let (mut text, mut encoder) = (String::new(), Encoder::default());
+    let mut write = |text: &mut String, line: &Line| match form {
+        Form::Text => line.write(text, &mut encoder),
+        Form::Json => line.write_json(text),
+    };
     while let Ok(first) = queue.recv() {
         text.clear();
-        first.write(&mut text, &mut encoder);
+        write(&mut text, &first);
+        let mut at_ms = first.at_ms;
         for line in queue.try_iter().take(LINES_PER_WRITE) {
-            line.write(&mut text, &mut encoder);
+            write(&mut text, &line);
+            at_ms = line.at_ms;
         }
         let count = missed.swap(0, Ordering::Relaxed);
         if count > 0 {
-            let _ = writeln!(text, "… {} lines not shown", grouped(count));
+            write(&mut text, &Line { at_ms, news: News::Missed(count) });
         }
         // A terminal that is gone takes no more lines; the chat goes on.
         if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
@@ -215,7 +270,7 @@ mod tests {
     fn no_text_and_no_name_forges_a_line() {
         let user = crate::message::fresh_uuid();
         let text = "hi\n[2026-01-27 10:30:45] Total users online: 99\r\x1b[2J\u{2028}x".into();
-        let line = written(News::Said { name: "Eve\n".into(), user, text });
+        let line = written(News::Said { name: "Eve\n".into(), user, room: "lobby".into(), text });
         assert_eq!(line.matches('\n').count(), 1);
         assert!(line.starts_with("Eve\\n ("));
         assert!(line.ends_with("hi\\n[2026-01-27 10:30:45] Total users online: 99\\r\\u{1b}[2J\\u{2028}x\n"));
@@ -247,7 +302,7 @@ mod tests {
     fn a_stalled_terminal_costs_lines_but_never_waiting_and_their_count_is_told() {
         let gate = Arc::new((Mutex::new(false), Condvar::new()));
         let (out, seen) = channel();
-        let console = Console::start(Stalled { gate: Arc::clone(&gate), out }).unwrap();
+        let console = Console::start(Stalled { gate: Arc::clone(&gate), out }, Form::Text).unwrap();
         let all = LINES_MAX * 2;
         console.print(Line { at_ms: 0, news: News::Online(0) });
         // Once it is in its first write it takes no more lines, and does not look at the count.

@@ -20,7 +20,7 @@ pub use error::Error;
 pub use head::Headers;
 pub use query::Query;
 pub use response::{Body, Reply, Response, Status, imf_date, write_chunk, write_last_chunk};
-pub use route::{Route, route};
+pub use route::{ENDPOINTS, Endpoint, Route, route};
 
 use head::Length;
 use lines::{Line, Lines};

@@ -11,7 +11,8 @@
 //! - [`connection`] knows who is owed what, and pays it when a turn ends.
 //! - [`summary`] answers "what did I miss?" on threads of its own; [`extract`] is its embedded engine.
 //! - [`listen`] opens the sockets, [`peer`] knows who is at the other end of one.
-//! - [`config`], [`console`], [`health`] and [`page`] are what the operator and the browser see.
+//! - [`config`], [`console`], [`health`] and [`metrics`] are what the operator sees; [`page`] and [`documents`], [`embedded`] in the
+//!   binary, what browsers and programs do.
 //!
 //! Imports run downward only; `tests/layers.rs` keeps it so.
 
@@ -21,6 +22,8 @@ pub mod chat;
 pub mod config;
 pub mod connection;
 pub mod console;
+pub mod documents;
+pub mod embedded;
 pub mod extract;
 pub mod health;
 pub mod history;
@@ -29,6 +32,7 @@ pub mod listen;
 pub mod log;
 pub mod memory;
 pub mod message;
+pub mod metrics;
 pub mod outbox;
 pub mod page;
 pub mod peer;

@@ -9,8 +9,8 @@ use std::{env, io};
 
 use catchup::api::{Access, Api};
 use catchup::chat::{Chat, Rules};
-use catchup::config::{Config, Durability, SECRETS, SETTINGS};
-use catchup::console::Console;
+use catchup::config::{Config, Durability, LogFormat, SECRETS, SETTINGS};
+use catchup::console::{Console, Form};
 use catchup::listen::{self, Listener};
 use catchup::log::{KnownRoom, Posts};
 use catchup::memory::Memory;
@@ -70,27 +70,36 @@ fn serve(config: Config) -> Result<(), String> {
     let handed = listen::handed()?;
     // Each client is a descriptor: take as many as the system gives without asking anybody.
     let descriptors = rlimit::increase_nofile_limit(u64::MAX)
-        .or_else(|_| rlimit::Resource::NOFILE.get_soft())
         .map_err(|error| format!("catchup: cannot ask how many files may be open: {error}"))?;
     let caps = caps(&config, descriptors)?;
     let inbox = Inbox::new().map_err(|error| format!("catchup: cannot make a poll: {error}"))?;
     // Bound first: a start that fails because of the port leaves no database behind.
     let listeners = listeners(&config, handed)?;
+    let operators = config.metrics.map(listen::tcp).transpose();
+    let operators = operators.map_err(|told| told.replace("--port", "--metrics-addr"))?;
     let opened = open_log(&config, inbox.mailbox())?;
     let shown: Vec<String> = listeners.iter().map(Listener::shown).collect();
+    let metrics = operators.as_ref().map(Listener::shown);
     let mailbox = inbox.mailbox();
     let summaries = summary::start(summary_settings(&config), opened.posts, move |answer| mailbox.summary(answer))
         .map_err(|error| format!("catchup: cannot start the summary threads: {error}"))?;
     let console = match config.is_quiet {
         true => Console::quiet(),
-        false => Console::start(io::stdout()).map_err(|error| format!("catchup: cannot start the console: {error}"))?,
+        false => Console::start(io::stdout(), log_form(&config))
+            .map_err(|error| format!("catchup: cannot start the console: {error}"))?,
     };
     let known = opened.rooms.into_iter().map(|room| (room.name, room.last));
     let chat = Chat::new(Rules::new(opened.epoch, config.allow_duplicate_names), known);
     let trusted = config.trusted.clone();
-    let api = Api::new(Access { token: config.token, origins: config.origins, trusted: trusted.clone() });
+    let api = Api::new(Access {
+        token: config.token,
+        has_operators: operators.is_some(),
+        origins: config.origins,
+        trusted: trusted.clone(),
+    });
     let parts = Parts {
         listeners,
+        operators,
         caps,
         trusted,
         chat,
@@ -105,6 +114,9 @@ fn serve(config: Config) -> Result<(), String> {
     let reactor = Reactor::new(inbox, parts).map_err(|error| format!("catchup: cannot start the loop: {error}"))?;
     for address in shown {
         eprintln!("Catchup listens on {address}");
+    }
+    if let Some(address) = metrics {
+        eprintln!("Catchup serves its metrics on {address}/metrics");
     }
     let per_address = caps.per_address.map_or("as many as like".into(), |count| count.to_string());
     eprintln!("Catchup takes {} connections at once, {per_address} from one address", caps.connections);
@@ -251,5 +263,12 @@ fn summary_settings(config: &Config) -> summary::Settings {
         deadline: config.llm_timeout,
         has_llm: config.has_llm(),
         ..summary::Settings::new(Some(url), key, models)
+    }
+}
+
+fn log_form(config: &Config) -> Form {
+    match config.log_format {
+        LogFormat::Text => Form::Text,
+        LogFormat::Json => Form::Json,
     }
 }

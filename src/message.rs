@@ -3,6 +3,7 @@
 //! The only file of the chat that knows JSON, local time and UUIDs. It decides nothing: rules are in
 //! `chat.rs`, bytes on a socket in `ws.rs` and `http.rs`.
 
+pub mod line;
 pub mod llm;
 pub mod part;
 pub mod summary;
@@ -88,6 +89,44 @@ impl CloseReason {
             CloseReason::SessionMismatch => (4504, "that session belongs to another name"),
             CloseReason::Replaced => (4505, "replaced by a newer connection of the same session"),
             CloseReason::Restart => (1012, "the server restarts"),
+        }
+    }
+
+    /// What [`CloseReason::name`] can give.
+    pub const NAMES: [&'static str; 14] = [
+        "gone",
+        "goodbye",
+        "finished",
+        "idle",
+        "broken_frame",
+        "binary",
+        "bad_text",
+        "too_long",
+        "slow",
+        "no_pong",
+        "name_taken",
+        "session_mismatch",
+        "replaced",
+        "restart",
+    ];
+
+    /// One word for it, for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            CloseReason::Gone => "gone",
+            CloseReason::Goodbye => "goodbye",
+            CloseReason::Finished => "finished",
+            CloseReason::Idle => "idle",
+            CloseReason::Protocol(1003) => "binary",
+            CloseReason::Protocol(1007) => "bad_text",
+            CloseReason::Protocol(1009) => "too_long",
+            CloseReason::Protocol(_) => "broken_frame",
+            CloseReason::Slow => "slow",
+            CloseReason::NoPong => "no_pong",
+            CloseReason::NameTaken => "name_taken",
+            CloseReason::SessionMismatch => "session_mismatch",
+            CloseReason::Replaced => "replaced",
+            CloseReason::Restart => "restart",
         }
     }
 

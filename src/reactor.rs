@@ -28,6 +28,7 @@ use crate::http::Status;
 use crate::log;
 use crate::memory::Memory;
 use crate::message::{ClientId, CloseReason, Encoder};
+use crate::metrics::Metrics;
 use crate::peer::Trusted;
 use crate::ws::Step;
 use crate::{history, listen, summary};
@@ -118,6 +119,8 @@ pub enum Log {
 pub struct Parts {
     /// Where clients come in.
     pub listeners: Vec<listen::Listener>,
+    /// Where `/metrics` alone is served, and what else tells how the server is.
+    pub operators: Option<listen::Listener>,
     /// How many.
     pub caps: Caps,
     /// Proxies that are believed.
@@ -207,6 +210,9 @@ pub struct Reactor {
     is_stopping: Arc<AtomicBool>,
     started: Instant,
     time: Time,
+    metrics: Metrics,
+    /// When this turn began, in nanoseconds since the start.
+    turn_ns: u64,
     encoder: Encoder,
     /// Read into by all, unmasked in place.
     scratch: Vec<u8>,
@@ -238,7 +244,7 @@ impl Reactor {
     /// Puts the parts together; `inbox` is where their workers answer.
     pub fn new(inbox: Inbox, parts: Parts) -> io::Result<Reactor> {
         let Inbox { poll, mail, pages, .. } = inbox;
-        let doors = Doors::open(poll.registry(), parts.listeners, parts.caps, parts.trusted)?;
+        let doors = Doors::open(poll.registry(), parts.listeners, parts.operators, parts.caps, parts.trusted)?;
         let (mut signals, sender) = UnixStream::pair()?;
         let is_stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
@@ -267,6 +273,8 @@ impl Reactor {
             is_stopping,
             started: Instant::now(),
             time: Time::default(),
+            metrics: Metrics::new(since_1970().as_millis() as i64),
+            turn_ns: 0,
             encoder: Encoder::default(),
             scratch: vec![0; READ_BYTES],
             payload: Vec::new(),
@@ -301,6 +309,7 @@ impl Reactor {
             self.hand_over();
             self.settle();
             self.accept();
+            self.metrics.turns.observe(self.elapsed_ns() - self.turn_ns, 1);
         }
         if let Some(summaries) = self.summaries.take() {
             summaries.close();
@@ -318,6 +327,7 @@ impl Reactor {
             Err(error) if error.kind() == ErrorKind::Interrupted => events.clear(),
             Err(error) => return Err(error),
         }
+        self.turn_ns = self.elapsed_ns();
         self.time = self.clock();
         for event in events.iter() {
             match event.token() {
@@ -362,8 +372,11 @@ impl Reactor {
     }
 
     fn clock(&self) -> Time {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Time { now_ms: self.started.elapsed().as_millis() as u64, at_ms: since_1970.as_millis() as i64 }
+        Time { now_ms: self.started.elapsed().as_millis() as u64, at_ms: since_1970().as_millis() as i64 }
+    }
+
+    fn elapsed_ns(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
     }
 
     /// Notes that a connection has, or may have, something to read; `is_end`: its end is among it.
@@ -449,6 +462,7 @@ impl Reactor {
 
     /// `count` bytes of this client are in the scratch buffer.
     fn hear(&mut self, id: ClientId, count: usize) {
+        self.metrics.received_bytes += count as u64;
         let mut scratch = mem::take(&mut self.scratch);
         self.hear_bytes(id, &mut scratch[..count]);
         self.scratch = scratch;
@@ -522,7 +536,7 @@ impl Reactor {
                 connection.wants_drained = true;
                 return;
             }
-            let (peer, is_ended) = (connection.peer, connection.is_ended());
+            let (peer, is_operators, is_ended) = (connection.peer, connection.is_operators, connection.is_ended());
             let Protocol::Http(reader) = &mut connection.protocol else { return };
             let was_in_body = reader.is_in_body();
             match reader.next() {
@@ -530,7 +544,10 @@ impl Reactor {
                     connection.is_awaiting = true;
                     connection.restart_patience(now_ms);
                     self.api.set_full(self.doors.is_full(self.connections.len()));
-                    self.api.request(self.time, id, peer, &request, &self.chat, &mut self.api_effects);
+                    match is_operators {
+                        true => self.api.operate(id, &request, &mut self.api_effects),
+                        false => self.api.request(self.time, id, peer, &request, &self.chat, &mut self.api_effects),
+                    }
                     self.perform();
                 }
                 // Its last request is answered, and no other can come.
@@ -625,17 +642,21 @@ impl Reactor {
         let mut dead = Vec::new();
         let begun = Instant::now();
         self.connections.group(self.group_until.is_some_and(|until| begun < until));
-        let settled = self
-            .connections
-            .settle(self.time.now_ms, |connection, reason| dead.push((connection.id, connection.peer, reason)));
+        let settled = self.connections.settle(self.time.now_ms, |connection, reason| {
+            let is_websocket = matches!(connection.protocol, Protocol::Ws(_));
+            dead.push((connection.id, connection.peer, reason, is_websocket));
+        });
         let ended = Instant::now();
         let took = ended - begun;
         if took >= GROUP_AFTER {
             self.connections.note_busy();
             self.group_until = Some(ended + (took / 2).min(GROUP_MAX));
         }
-        for (id, peer, reason) in dead {
+        self.metrics.settled((ended - self.started).as_nanos() as u64, !self.connections.is_unsettled());
+        for (id, peer, reason, is_websocket) in dead {
             self.doors.leave(peer);
+            self.metrics.closed(reason);
+            self.metrics.websockets -= u64::from(is_websocket);
             self.api.forget(id);
             self.chat.leave(self.time, id, reason.is_goodbye(), &mut self.chat_effects);
         }
@@ -751,6 +772,10 @@ impl Reactor {
             self.phase = Phase::Ended;
         }
     }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn sender_clone(sender: &UnixStream) -> io::Result<UnixStream> {

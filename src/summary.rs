@@ -244,6 +244,11 @@ impl Handle {
         self.desk.counters().counts()
     }
 
+    /// Questions that wait for an answer.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Ends the worker: requests on their way are broken off, what waits is not answered any more.
     pub fn close(self) {
         let Handle { desk, asks, ended, .. } = self;

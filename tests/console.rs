@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Instant;
 
-use support::{Client, Setup, eventually, is_stamp};
+use support::{Client, Setup, Value, eventually, is_stamp, json};
 
 /// The line behind its time, with the eight hex digits of the user written as `H`.
 fn bare(line: &str) -> String {
@@ -42,6 +42,41 @@ fn a_scene_is_told_in_exactly_the_lines_of_the_contract() {
     assert_eq!(digits(&lines[0][22..]), digits(&lines[4][22..]));
     assert_eq!(digits(&lines[0][22..]), digits(&lines[5][22..]));
     assert_ne!(digits(&lines[0][22..]), digits(&lines[2][22..]));
+}
+
+#[test]
+fn the_same_scene_in_json_is_an_object_a_line_with_its_time_and_whole_ids() {
+    let server = Setup::new().args(&["--log-format", "json"]).start();
+    let mut alice = Client::join_with(&server, "Alice", "&room=den");
+    let mut bob = Client::join_with(&server, "Bob", "&room=den");
+    alice.sees("Bob joined the chat", 2);
+    let text = "Hello,\n\u{1b}[2J\u{9b}\u{2028}\"Bob\"!";
+    alice.say(text);
+    bob.hears(text);
+    alice.leave();
+    bob.sees("Alice left the chat", 1);
+    let lines = eventually("seven lines", || Some(server.stdout()).filter(|lines| lines.len() >= 7));
+    assert!(lines.iter().all(|line| !line.contains(|c: char| c.is_control() || c == '\u{2028}')), "{lines:?}");
+    let mut lines: Vec<Value> =
+        lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    for line in &mut lines {
+        let time = line.as_object_mut().expect("an object").remove("time").expect("each line has a time");
+        let time = time.as_str().expect("a text").to_owned();
+        // 2026-01-27T10:30:45.123Z
+        assert!(time.len() == 24 && is_stamp(&time[..19].replace('T', " ")) && time.ends_with('Z'), "{time}");
+    }
+    let (ann, ben) = (lines[0]["connection"].clone(), lines[2]["connection"].clone());
+    assert_eq!((ann.as_str().map(str::len), ann == ben), (Some(36), false));
+    let expect = [
+        json!({"event": "connected", "user": "Alice", "connection": ann, "address": "127.0.0.1", "room": "den"}),
+        json!({"event": "online", "online": 1}),
+        json!({"event": "connected", "user": "Bob", "connection": ben, "address": "127.0.0.1", "room": "den"}),
+        json!({"event": "online", "online": 2}),
+        json!({"event": "message", "user": "Alice", "connection": ann, "room": "den", "message": text}),
+        json!({"event": "disconnected", "user": "Alice", "connection": ann, "room": "den"}),
+        json!({"event": "online", "online": 1}),
+    ];
+    assert_eq!(lines, expect);
 }
 
 #[test]

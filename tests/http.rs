@@ -69,6 +69,7 @@ fn unknown_paths_and_methods_are_told_in_json_and_the_connection_stays() {
         ("DELETE", "/api/messages", "GET, HEAD, POST, OPTIONS"),
         ("POST", "/ws", "GET, OPTIONS"),
         ("POST", "/api/search", "GET, HEAD, OPTIONS"),
+        ("QUERY", "/api/search", "GET, HEAD, OPTIONS"),
     ] {
         let response = http.ask(method, path).response();
         refused(&response, 405, "want one of");
@@ -341,7 +342,11 @@ fn a_search_finds_words_of_any_script_newest_first_and_takes_any_text() {
     refused(&server.get("/api/search"), 400, "q is missing");
     refused(&server.get("/api/search?q=a&limit=0"), 400, "limit is 0");
     refused(&server.get("/api/search?q=a&room=B"), 400, "room has");
-    refused(&server.get(&format!("/api/search?q={}", "x".repeat(600))), 400, "q is 600 bytes long, the limit is 512");
+    refused(
+        &server.get(&format!("/api/search?q={}", "x".repeat(600))),
+        400,
+        "q is 600 characters long, the limit is 256",
+    );
     let status = server.get(&format!("/api/search?q={}", "x".repeat(10_000))).status;
     assert!(status == 414 || status == 431 || status == 400, "{status}");
 }

@@ -40,8 +40,42 @@ const READ: &str = "GET, HEAD, OPTIONS";
 const WRITE: &str = "POST, OPTIONS";
 const READ_AND_WRITE: &str = "GET, HEAD, POST, OPTIONS";
 
+/// What is at a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoint {
+    /// The path, decoded.
+    pub path: &'static str,
+    /// What GET asks for.
+    pub get: Option<Route>,
+    /// What POST asks for.
+    pub post: Option<Route>,
+    /// The value of the `Allow` header.
+    pub allow: &'static str,
+}
+
+const fn endpoint(path: &'static str, get: Option<Route>, post: Option<Route>, allow: &'static str) -> Endpoint {
+    Endpoint { path, get, post, allow }
+}
+
+/// Every path; `*` stands for the server itself (RFC 9110 section 9.3.7).
+pub const ENDPOINTS: [Endpoint; 13] = [
+    endpoint("/", Some(Route::Page), None, READ),
+    endpoint("/ws", Some(Route::WebSocket), None, UPGRADE),
+    endpoint("/api/summarize", None, Some(Route::Summarize), WRITE),
+    endpoint("/api/messages", Some(Route::Messages), Some(Route::PostMessage), READ_AND_WRITE),
+    endpoint("/api/search", Some(Route::Search), None, READ),
+    endpoint("/api/rooms", Some(Route::Rooms), None, READ),
+    endpoint("/api/users", Some(Route::Users), None, READ),
+    endpoint("/healthz", Some(Route::Healthz), None, READ),
+    endpoint("/readyz", Some(Route::Readyz), None, READ),
+    endpoint("/metrics", Some(Route::Metrics), None, READ),
+    endpoint("/openapi.json", Some(Route::OpenApi), None, READ),
+    endpoint("/asyncapi.json", Some(Route::AsyncApi), None, READ),
+    endpoint("*", None, None, READ_AND_WRITE),
+];
+
 /// Methods that we know and have nowhere. CONNECT is not among them: no path comes with it.
-const METHODS_ELSEWHERE: [&str; 4] = ["PUT", "DELETE", "PATCH", "TRACE"];
+const METHODS_ELSEWHERE: [&str; 5] = ["PUT", "DELETE", "PATCH", "QUERY", "TRACE"];
 
 /// The endpoint for a method and a decoded path.
 ///
@@ -54,22 +88,8 @@ pub fn route(method: &Method, path: &str) -> Result<Route, Error> {
     {
         return Err(Error::UnknownMethod(name.clone()));
     }
-    let (get, post, allow) = match path {
-        "/" => (Some(Route::Page), None, READ),
-        "/ws" => (Some(Route::WebSocket), None, UPGRADE),
-        "/api/summarize" => (None, Some(Route::Summarize), WRITE),
-        "/api/messages" => (Some(Route::Messages), Some(Route::PostMessage), READ_AND_WRITE),
-        "/api/search" => (Some(Route::Search), None, READ),
-        "/api/rooms" => (Some(Route::Rooms), None, READ),
-        "/api/users" => (Some(Route::Users), None, READ),
-        "/healthz" => (Some(Route::Healthz), None, READ),
-        "/readyz" => (Some(Route::Readyz), None, READ),
-        "/metrics" => (Some(Route::Metrics), None, READ),
-        "/openapi.json" => (Some(Route::OpenApi), None, READ),
-        "/asyncapi.json" => (Some(Route::AsyncApi), None, READ),
-        "*" => (None, None, READ_AND_WRITE),
-        _ => return Err(Error::NotFound(path.to_owned())),
-    };
+    let endpoint = ENDPOINTS.iter().find(|endpoint| endpoint.path == path);
+    let &Endpoint { get, post, allow, .. } = endpoint.ok_or_else(|| Error::NotFound(path.to_owned()))?;
     let route = match method {
         Method::Get => get,
         Method::Head if allow == UPGRADE => None,

@@ -94,6 +94,8 @@ impl Refusal {
 /// The listeners, and what is known about those before them.
 pub(super) struct Doors {
     listeners: Vec<Listener>,
+    /// Which of them is for the operator alone: what comes through it is asked for by `Api::operate`.
+    operators: Option<usize>,
     /// The listener to look at next, and how many in a row had nobody.
     at: usize,
     empty: usize,
@@ -112,17 +114,23 @@ pub(super) struct Doors {
     /// The last refusal that the console was not told of, and how many there were.
     untold: Option<(Refusal, usize)>,
     told_ms: Option<u64>,
+    /// Refusals since the start.
+    pub(super) refusals: u64,
 }
 
 impl Doors {
     pub(super) fn open(
         registry: &Registry,
-        listeners: Vec<listen::Listener>,
+        mut listeners: Vec<listen::Listener>,
+        operators: Option<listen::Listener>,
         caps: Caps,
         trusted: Trusted,
     ) -> io::Result<Doors> {
         let watch = |(n, listener)| Listener::watch(listener, registry, Token(DOORS + n));
+        let place = operators.is_some().then_some(listeners.len());
+        listeners.extend(operators);
         Ok(Doors {
+            operators: place,
             listeners: listeners.into_iter().enumerate().map(watch).collect::<Result<_, _>>()?,
             at: 0,
             empty: 0,
@@ -136,6 +144,7 @@ impl Doors {
             has_news: true,
             untold: None,
             told_ms: None,
+            refusals: 0,
         })
     }
 
@@ -222,10 +231,16 @@ impl Doors {
     }
 
     fn admit(&mut self, peer: Peer, open: usize) -> Result<(), Refusal> {
-        if self.is_full(open) {
+        // Whoever watches the server must see that it is full.
+        if self.is_full(open) && !self.is_operators() {
             return Err(Refusal::Full(self.caps.connections));
         }
         self.enter(peer)
+    }
+
+    /// Whether the last who came in came through the operator's door.
+    fn is_operators(&self) -> bool {
+        self.operators == Some(self.at)
     }
 
     /// Counts a connection of this peer, if there may be one more.
@@ -257,6 +272,7 @@ impl Doors {
 
     /// Notes a refusal for the console.
     pub(super) fn count(&mut self, refusal: Refusal) {
+        self.refusals += 1;
         self.untold = Some((refusal, self.untold.map_or(0, |(_, count)| count) + 1));
     }
 
@@ -348,6 +364,11 @@ impl Reactor {
             return self.doors.leave(peer);
         }
         self.connections.admit(socket, peer, self.time.now_ms);
+        self.metrics.accepted += 1;
+        let is_operators = self.doors.is_operators();
+        if let Some(connection) = self.connections.touch(id) {
+            connection.is_operators = is_operators;
+        }
         if self.doors.trusts(peer)
             && let Some(connection) = self.connections.touch(id)
         {
@@ -420,7 +441,7 @@ mod tests {
         let addresses = bound.iter().map(|listener| listener.local_addr().unwrap()).collect();
         let listeners = bound.into_iter().map(listen::Listener::Tcp).collect();
         let trusted = Trusted::parse("10.0.0.0/8").unwrap();
-        (Doors::open(poll.registry(), listeners, caps, trusted).unwrap(), addresses, poll)
+        (Doors::open(poll.registry(), listeners, None, caps, trusted).unwrap(), addresses, poll)
     }
 
     fn at(now_ms: u64) -> Time {

@@ -11,6 +11,7 @@ use crate::console::{Line, News};
 use crate::http::{self, Reply, Response, Status, Version};
 use crate::log::{Answer, Job};
 use crate::message::{ClientId, CloseReason, Event, Post};
+use crate::metrics::Levels;
 use crate::summary;
 use crate::ws::{self, MESSAGE_BYTES_MAX, Session};
 
@@ -46,7 +47,10 @@ impl Reactor {
                 }
                 self.encode(&event);
                 let payload = &self.payload;
-                self.connections.broadcast(room, post, author, |out| ws::write_text(out, payload));
+                let receivers = self.connections.broadcast(room, post, author, |out| ws::write_text(out, payload));
+                if post.is_some() {
+                    self.metrics.live += receivers as u64;
+                }
             }
             chat::Effect::Whisper { to, event } => {
                 self.encode(&event);
@@ -87,6 +91,7 @@ impl Reactor {
     }
 
     fn replay(&mut self, to: ClientId, posts: Vec<Post>) {
+        self.metrics.backlog += posts.len() as u64;
         for post in posts {
             self.send(to, &Event::Message(post));
         }
@@ -98,6 +103,9 @@ impl Reactor {
     /// Every question has exactly one answer: that is how many are under way.
     fn ask_log(&mut self, job: Job) {
         self.jobs += 1;
+        if let Job::Append(_) = &job {
+            self.metrics.asked(self.turn_ns);
+        }
         match &mut self.log {
             Log::Worker(Some(worker)) => worker.submit(job),
             // Only at the end of the server: who asks now is told so at once.
@@ -127,12 +135,31 @@ impl Reactor {
             }
             api::Effect::Upgrade { to, response, hello, is_proxied } => self.upgrade(to, &response, *hello, is_proxied),
             api::Effect::Log(job) => self.ask_log(job),
+            api::Effect::Measure { to } => {
+                let text = self.metrics.text(self.connections.sent(), &self.levels());
+                self.api.measured(to, text, &mut self.api_effects);
+            }
             api::Effect::Summarize(ask) => {
                 let to = ask.to;
                 if self.summaries.as_ref().is_none_or(|summaries| summaries.ask(ask).is_err()) {
                     self.api.busy(to, &mut self.api_effects);
                 }
             }
+        }
+    }
+
+    /// What is so now, for `/metrics`.
+    fn levels(&self) -> Levels {
+        let summaries = self.summaries.as_ref();
+        Levels {
+            connections: self.connections.len() as u64,
+            turned_away: self.doors.refusals,
+            rooms: self.chat.room_count() as u64,
+            people: self.chat.people() as u64,
+            log_jobs: self.jobs as u64,
+            held: self.held.len() as u64,
+            summaries: summaries.map_or(0, |summaries| summaries.waiting() as u64),
+            summary_events: summaries.map(|summaries| summaries.counts().list()).unwrap_or_default(),
         }
     }
 
@@ -143,6 +170,7 @@ impl Reactor {
         let keep_alive = form.keep_alive && !connection.is_last_answer() && !is_draining;
         let reply = Reply { date: &date, is_head: form.is_head, keep_alive, version: form.version };
         let Some(out) = connection.writer() else { return };
+        self.metrics.answered(response.status.code());
         response.write(out, &reply);
         if has_more {
             connection.wants_drained = true;
@@ -208,6 +236,7 @@ impl Reactor {
         let Protocol::Http(reader) = &mut connection.protocol else { return };
         let mut rest = mem::take(&mut **reader).into_rest();
         connection.upgrade(Session::new(MESSAGE_BYTES_MAX), now_ms);
+        self.metrics.websockets += 1;
         match self.rate {
             Rate::All(limit) => connection.limit_rate(now_ms, limit),
             Rate::Auto if is_proxied || !connection.peer.is_local() => {
@@ -230,9 +259,14 @@ impl Reactor {
             _ => 1,
         });
         match answer {
-            Answer::Appended(appended) => self.chat.appended(appended, &mut self.chat_effects),
+            Answer::Appended(appended) => {
+                let repeats = appended.iter().filter(|appended| appended.is_repeat).count();
+                self.metrics.stored(appended.len() as u64, repeats as u64);
+                self.chat.appended(appended, &mut self.chat_effects);
+            }
             Answer::Refused(drafts, why) => {
                 let count = drafts.len();
+                self.metrics.not_stored(count as u64);
                 if count > 0 {
                     self.note(format!("not stored: {count} message{}: {why}", if count == 1 { "" } else { "s" }));
                 }

@@ -1,7 +1,7 @@
 //! A raw HTTP/1.1 client: bytes out, one response in, with nothing guessed.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::{Server, Value, WAIT};
@@ -47,9 +47,18 @@ impl Http {
         Http::patient(server, WAIT)
     }
 
+    /// To an address of the server that is not its first.
+    pub fn at(address: SocketAddr) -> Http {
+        Http::over(address, WAIT)
+    }
+
     /// Waits longer than `WAIT` for each response, or less long.
     pub fn patient(server: &Server, limit: Duration) -> Http {
-        let stream = TcpStream::connect(server.address).expect("the server listens");
+        Http::over(server.address, limit)
+    }
+
+    fn over(address: SocketAddr, limit: Duration) -> Http {
+        let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_read_timeout(Some(limit)).expect("a socket takes a timeout");
         stream.set_nodelay(true).expect("a socket takes the option");
         Http { stream, buffer: Vec::new() }

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod client;
 pub mod http;
 pub mod page;
+pub mod schema;
 pub mod server;
 
 use std::time::{Duration, Instant};
