@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use support::client::{Heard, resume};
-use support::{Client, Setup, Value, WAIT, encoded, eventually, ids, json, texts};
+use support::{Client, Http, Setup, Value, WAIT, encoded, eventually, ids, json, texts};
 
 const CLIENTS: usize = 8;
 const RESTARTS: usize = 4;
@@ -211,6 +211,24 @@ fn a_restart_with_the_socket_handed_over_refuses_nobody_and_who_resumes_loses_no
         tally.told_to_come_back.load(Ordering::Relaxed),
         tally.hung_up_on.load(Ordering::Relaxed)
     );
+}
+
+#[test]
+fn who_comes_while_the_old_server_says_goodbye_is_served_by_the_next() {
+    let (listener, _) = bound();
+    let setup = Setup::bare().args(&["--data", "test.db"]).handed(listener);
+    let mut old = setup.clone().start();
+    // She does not answer her farewell: the old server waits a while for her.
+    let _ann = Client::join(&old, "Ann");
+    old.signal("TERM");
+    let said = "stopping: storing what was received and saying goodbye";
+    eventually("the farewell line", || old.stdout().iter().any(|line| line.contains(said)).then_some(()));
+    let mut late = Http::to(&old);
+    late.ask("GET", "/readyz");
+    assert_eq!(old.wait().code(), Some(0));
+    let _next = setup.start();
+    let response = late.response();
+    assert_eq!((response.status, response.text().as_str()), (200, "{\"status\":\"ready\"}"));
 }
 
 #[test]
