@@ -247,6 +247,11 @@ impl Config {
     ///
     /// The error is one line that names the variable, its text, and what it should be.
     pub fn check(get: impl Fn(&str) -> Option<String>) -> Result<Config, String> {
+        // Called for each setting: not to be copied into each place.
+        Config::check_all(&get)
+    }
+
+    fn check_all(get: &dyn Fn(&str) -> Option<String>) -> Result<Config, String> {
         let text = |variable: &str| {
             let setting = SETTINGS.iter().find(|setting| setting.variable == variable);
             get(variable).or_else(|| setting.map(|s| s.default.to_owned()).filter(|text| !text.is_empty()))
