@@ -1222,7 +1222,7 @@ mod tests {
 
     fn settle(cs: &mut Connections<Fake>, ms: &mut [M], now: u64) {
         let s = cs.settle(now, |_, _| {});
-        if now % 3 == 0 {
+        if now.is_multiple_of(3) {
             cs.note_busy();
         }
         for (id, last, own) in s.behind {
