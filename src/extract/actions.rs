@@ -19,6 +19,9 @@ const ITEM_WORDS_MAX: usize = 32;
 const ACCEPT_WITHIN: usize = 4;
 const REQUEST_WITHIN: usize = 6;
 const MARK: f32 = 5.5;
+/// How many messages before it what a pronoun means is looked for, and how much of it is told.
+const ANTECEDENT_WITHIN: usize = 3;
+const ABOUT_WORDS_MAX: usize = 14;
 
 /// What each kind of phrase means for the owner and the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +51,20 @@ pub struct Action {
     is_promised: bool,
     /// The verb of a request and the end of its sentence, for the one who accepts it.
     task: (usize, usize),
+    /// When it will be done, where that was said in another sentence: line and tokens.
+    due: Option<(usize, usize, usize)>,
+    /// The sentence that "it" or "those" goes back to.
+    about: Option<String>,
+}
+
+impl Action {
+    /// Its text with what its pronoun means, for a reader who sees nothing around it.
+    pub fn told(&self) -> String {
+        match &self.about {
+            Some(about) => rewrite::finish(&format!("{} ({about})", self.text)),
+            None => self.text.clone(),
+        }
+    }
 }
 
 /// The tasks of a conversation in its order, at most `ACTIONS_MAX`.
@@ -55,7 +72,7 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Vec<Action>
     let mut found: Vec<Action> = Vec::new();
     for index in 0..chat.units.len() {
         let unit = chat.units[index];
-        if !unit.is_english || chat.is_bait[unit.line] {
+        if !unit.is_english || chat.is_bait[unit.line] || chat.is_machine(unit.line) {
             continue;
         }
         if let Some(action) = marked(chat, index) {
@@ -75,6 +92,12 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Vec<Action>
     // Only what is kept is worth putting into words.
     for action in kept.iter_mut().filter(|action| !action.is_marked) {
         action.text = text(chat, action);
+        if let Some((line, about)) = antecedent(chat, action) {
+            action.about = Some(about);
+            action.lines.push(line);
+            action.lines.sort_unstable();
+            action.lines.dedup();
+        }
     }
     kept
 }
@@ -111,6 +134,8 @@ fn marked(chat: &Chat<'_>, index: usize) -> Option<Action> {
         is_open: false,
         is_promised: false,
         task: (from, to),
+        due: None,
+        about: None,
     })
 }
 
@@ -144,13 +169,32 @@ fn judge(chat: &Chat<'_>, rules: &Rules, unit: &Unit, found: &mut Vec<Action>) {
     {
         best = Some((Kind::Request, 2.3, opening, opening));
     }
+    if best.is_none()
+        && let Some((person, from)) = bare_plea(chat, unit)
+    {
+        push(chat, unit, Kind::Request, 2.4, from, Some(person), unit.from, found);
+        return;
+    }
     let Some((kind, weight, cue, verb)) = best else { return };
     let owner = match kind {
         Kind::Promise => Some(chat.speaker[unit.line]),
         Kind::Request => called.or_else(|| chat.addressee(unit.line)),
         _ => None,
     };
+    // Who is called by name is meant for certain.
+    let weight = if kind == Kind::Request && called.is_some() { weight + 0.3 } else { weight };
     push(chat, unit, kind, weight, verb, owner, cue, found);
+}
+
+/// "Ann also the plants upstairs please": whom, and where the thing begins.
+fn bare_plea(chat: &Chat<'_>, unit: &Unit) -> Option<(usize, usize)> {
+    let (person, length) = chat.mention_at(unit.from, unit.to)?;
+    let mut from = unit.from + length;
+    while from < unit.to && matches!(chat.text_of(from), "also" | "and" | "then" | "please") {
+        from += 1;
+    }
+    let is_plea = chat.text_of(unit.to - 1) == "please" && from + 1 < unit.to && !unit.is_question;
+    (is_plea && person != chat.speaker[unit.line] && !chat.subject(from, unit.to).is_empty()).then_some((person, from))
 }
 
 /// "Ann will send it", "@bob to check", "can Ann send it?": owner, weight and the place of the verb.
@@ -165,9 +209,16 @@ fn assignment(chat: &Chat<'_>, unit: &Unit, opening: usize) -> Option<(usize, f3
             continue;
         }
         let before = if at > unit.from { chat.text_of(at - 1) } else { "" };
+        // "Bob to check" is an order, "go back to Bob to check" is not.
+        let may_be_told = at == opening
+            || before.is_empty()
+            || chat.tokens[at].is_mention
+            || matches!(before, "and" | "want" | "need" | "for" | "get")
+            || chat.gap_before(unit.line, at, unit.from).contains([',', ':', ';', '-', '–', '—']);
         let (weight, verb) = match chat.text_of(next) {
+            "to" if !may_be_told => continue,
             "will" | "to" | "can" | "should" | "must" | "shall" if chat.text_of(next) != "can" || !unit.is_question => {
-                (if matches!(chat.text_of(next), "can" | "should") { 2.2 } else { 2.7 }, next + 1)
+                (if chat.text_of(next) == "can" { 2.2 } else { 2.9 }, next + 1)
             }
             "needs" | "has" | "is" if chat.text_of(next + 1) == "to" => (2.4, next + 2),
             "is" if chat.text_of(next + 1) == "going" => (2.4, next + 3),
@@ -226,13 +277,17 @@ fn push(
         );
     let tail_subject = usize::from(has_object)
         + subject.iter().filter(|stem| **stem != chat.lexicon.word(chat.tokens[verb].word).stem).count();
+    let mut due = None;
     if kind == Kind::Promise {
         if unit.is_question {
             score -= 1.5;
         }
-        if tail_subject == 0 && is_pronoun_task(chat, verb, to) {
-            // "I'll take that one": the task is what was asked for just before.
-            if let Some(asked) = request_before(chat, unit, verb, cue, found) {
+        // "I'll take that one", "I'll book them on Monday": the task is what was asked for just before.
+        let has_own = (verb + 1..to).any(|at| !chat.is(at, class::STOP | class::TIME | class::NUMBER));
+        let asked = (!has_own && is_pronoun_task(chat, verb, to)).then(|| request_before(chat, unit, verb, cue, found));
+        if let Some(asked) = asked.filter(|asked| asked.is_some() || tail_subject == 0) {
+            if let Some(asked) = asked {
+                due = due_at(chat, unit.line, verb + 1, to);
                 (line, task, subject) = asked;
                 lines = vec![line, unit.line];
                 lines.sort_unstable();
@@ -281,6 +336,8 @@ fn push(
         is_open: kind != Kind::Promise,
         is_promised: matches!(kind, Kind::Promise | Kind::Assign),
         task,
+        due,
+        about: None,
     });
 }
 
@@ -307,6 +364,21 @@ fn request_before(chat: &Chat<'_>, unit: &Unit, verb: usize, cue: usize, found: 
             let task = need(chat, before.from, before.to)?;
             Some((before.line, task, chat.subject(task.0, task.1)))
         })
+}
+
+/// Where "by Friday" stands among some tokens.
+fn due_at(chat: &Chat<'_>, line: usize, from: usize, to: usize) -> Option<(usize, usize, usize)> {
+    let time = (from..to).find(|&at| chat.is(at, class::TIME) || matches!(chat.text_of(at), "today"))?;
+    let mut start = time;
+    while start > from
+        && matches!(
+            chat.text_of(start - 1),
+            "by" | "on" | "at" | "until" | "before" | "after" | "next" | "this" | "the" | "in" | "till"
+        )
+    {
+        start -= 1;
+    }
+    Some((line, start, to))
 }
 
 fn circumstances(chat: &Chat<'_>, unit: &Unit, verb: usize, to: usize) -> f32 {
@@ -399,7 +471,9 @@ fn text(chat: &Chat<'_>, action: &Action) -> String {
     {
         task.1 -= 1;
     }
-    let telling = Telling { line, from: task.0, to: task.1, speaker, addressee: owner };
+    // Who promises speaks to somebody else; who is asked is spoken to.
+    let addressee = if owner == Some(speaker) { chat.addressee(line) } else { owner };
+    let telling = Telling { line, from: task.0, to: task.1, speaker, addressee };
     let mut body = if owner == Some(speaker) {
         rewrite::after_name(chat, telling, ITEM_WORDS_MAX)
     } else {
@@ -413,12 +487,51 @@ fn text(chat: &Chat<'_>, action: &Action) -> String {
     } else if !is_task_verb(chat, task.0, task.1) || chat.is(task.0, class::STOP) && !chat.is(task.0, class::VERB) {
         body = format!("take care of {body}");
     }
+    if let Some((line, from, to)) = action.due.filter(|_| due_at(chat, line, task.0, task.1).is_none()) {
+        let due = Telling { line, from, to, speaker, addressee: None };
+        body = format!("{} {}", body.trim_end_matches('…'), rewrite::verbatim(chat, due, ITEM_WORDS_MAX));
+    }
     let text = match owner {
         Some(owner) if action.is_promised => format!("{} will {body}", chat.name(owner)),
         Some(owner) => format!("{} to {body}", chat.name(owner)),
         None => format!("Unassigned: {body}"),
     };
     rewrite::finish(&text)
+}
+
+/// What "it" or "those" in a task goes back to: the nearest sentence before it that names something.
+fn antecedent(chat: &Chat<'_>, action: &Action) -> Option<(usize, String)> {
+    let (from, to) = action.task;
+    // "This week" is no pronoun; "it", "them" and "those" before a small word or the end are.
+    let is_free = |at: usize| at + 1 >= to || chat.is(at + 1, class::STOP);
+    let is_closed = |at: usize| at + 1 < to && chat.is(at + 1, class::TIME);
+    let place = (from + 1..to).find(|&at| match chat.text_of(at) {
+        "it" | "them" | "those" | "these" => is_free(at) || is_closed(at),
+        "that" | "this" => at + 1 == to || at == from + 1 && is_free(at) && !is_closed(at),
+        _ => false,
+    })?;
+    let own =
+        (from + 1..place).filter(|&at| !chat.is(at, class::STOP | class::TIME | class::NUMBER | class::NAME)).count();
+    if own > 1 || chat.is_speech || to - from > ABOUT_WORDS_MAX {
+        return None;
+    }
+    let before = (action.line.saturating_sub(ANTECEDENT_WITHIN)..=action.line)
+        .rev()
+        .flat_map(|line| chat.units_of(line).iter().rev())
+        .filter(|unit| unit.to <= from && unit.is_english && !chat.is_bait[unit.line] && !chat.is_machine(unit.line));
+    let unit = before.into_iter().find(|unit| {
+        let opening = chat.opening(unit).0;
+        let goes_back =
+            matches!(chat.text_of(opening), "it" | "it's" | "that" | "that's" | "this" | "they" | "they're" | "those");
+        !goes_back
+            && chat.text_of(unit.from) != "topic"
+            && chat.subject(opening, unit.to).len() >= 2
+            && unit.to - opening <= WORDS_MAX
+    })?;
+    let telling = Telling { line: unit.line, from: chat.opening(unit).0, to: unit.to, speaker: 0, addressee: None };
+    let said = rewrite::verbatim(chat, telling, ABOUT_WORDS_MAX);
+    let name = chat.name(chat.speaker[unit.line]);
+    Some((unit.line, rewrite::finish(&format!("{name}: {}", said.replace(['(', ')'], "")))))
 }
 
 /// Joins what says the same: 70 % of the words of the shorter one and no other owner.

@@ -2,6 +2,7 @@
 //! Nothing is judged here.
 
 use super::Line;
+use super::absent;
 use super::guard;
 use super::lexicon::{Lexicon, class};
 use super::tokens::{self, Token};
@@ -56,6 +57,8 @@ pub struct Chat<'a> {
     pub people: Vec<&'a str>,
     /// Who wrote each line: an index into `people`.
     pub speaker: Vec<usize>,
+    /// Those who are spoken to or of, but wrote nothing. Their numbers follow those of `people`.
+    pub absent: Vec<&'a str>,
     /// Lines that try to give orders to whoever summarizes them.
     pub is_bait: Vec<bool>,
     pub is_english: bool,
@@ -81,6 +84,7 @@ impl<'a> Chat<'a> {
             content: Vec::new(),
             people: Vec::new(),
             speaker: Vec::with_capacity(lines.len()),
+            absent: Vec::new(),
             is_bait: Vec::with_capacity(lines.len()),
             is_english: true,
             is_speech: false,
@@ -91,6 +95,7 @@ impl<'a> Chat<'a> {
         for line in 0..lines.len() {
             chat.read_line(line);
         }
+        chat.meet_absent();
         chat.tell_languages();
         let hesitations = chat
             .tokens
@@ -102,13 +107,22 @@ impl<'a> Chat<'a> {
         chat
     }
 
+    /// Names are told apart without regard to case, as in the rooms themselves.
     fn meet_people(&mut self) {
+        let mut by_lower: HashMap<String, usize> = HashMap::new();
         for line in self.lines {
-            let next = self.people.len();
-            let person = *self.by_name.entry(line.sender).or_insert(next);
-            if person == next {
-                self.people.push(line.sender);
-            }
+            let person = match self.by_name.get(line.sender) {
+                Some(&person) => person,
+                None => {
+                    let next = self.people.len();
+                    let person = *by_lower.entry(line.sender.to_lowercase()).or_insert(next);
+                    if person == next {
+                        self.people.push(line.sender);
+                    }
+                    self.by_name.insert(line.sender, person);
+                    person
+                }
+            };
             self.speaker.push(person);
         }
         let mut heads: HashMap<u32, usize> = HashMap::new();
@@ -119,10 +133,7 @@ impl<'a> Chat<'a> {
         for (person, words) in names.into_iter().enumerate() {
             let Some(&head) = words.first() else { continue };
             for &word in &words {
-                self.lexicon.mark(word, class::NAME);
-                let owned = format!("{}'s", self.lexicon.text(word));
-                let owned = self.lexicon.intern(&owned);
-                self.lexicon.mark(owned, class::NAME);
+                self.learn_name(word);
             }
             // A first name alone means somebody only if nobody else has it.
             let is_mark = MARKS.contains(&self.lexicon.text(head));
@@ -134,6 +145,22 @@ impl<'a> Chat<'a> {
         for spellings in self.spellings.values_mut() {
             spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.words.len()));
         }
+    }
+
+    fn meet_absent(&mut self) {
+        for (word, name) in absent::find(self) {
+            let person = self.people.len() + self.absent.len();
+            self.absent.push(name);
+            self.learn_name(word);
+            self.learn_spelling(vec![word], person);
+        }
+    }
+
+    fn learn_name(&mut self, word: u32) {
+        self.lexicon.mark(word, class::NAME);
+        let owned = format!("{}'s", self.lexicon.text(word));
+        let owned = self.lexicon.intern(&owned);
+        self.lexicon.mark(owned, class::NAME);
     }
 
     fn learn_spelling(&mut self, words: Vec<u32>, person: usize) {
@@ -205,11 +232,14 @@ impl<'a> Chat<'a> {
     fn opens_question(&self, from: usize, to: usize) -> bool {
         to > from + 2
             && !self.tokens[from].is_quoted
-            && matches!(self.text_of(from), "what" | "where" | "when" | "who" | "how" | "which" | "why")
-            && matches!(
-                self.text_of(from + 1),
-                "do" | "does" | "did" | "is" | "are" | "should" | "can" | "could" | "shall"
-            )
+            && match (self.text_of(from), self.text_of(from + 1)) {
+                ("what" | "where" | "when" | "who" | "how" | "which" | "why", next) => {
+                    matches!(next, "do" | "does" | "did" | "is" | "are" | "should" | "can" | "could" | "shall")
+                        || self.text_of(from) == "who" && self.is(from + 1, class::PAST)
+                }
+                ("did" | "do" | "have", "you") | ("does" | "did" | "has", "anyone" | "anybody" | "someone") => true,
+                _ => false,
+            }
     }
 
     /// Marks the units in other languages. Short units follow their conversation.
@@ -219,10 +249,15 @@ impl<'a> Chat<'a> {
         // A few plain words prove nothing; many without one that is English prove another language.
         let is_short = total.1 == 0 && total.2 < SHORT_CHAT_WORDS;
         self.is_english = is_short || total.0 * 8 >= total.2 && total.0 > total.1;
+        // Where people mix languages, four words without one that is English are hardly English.
+        let is_mixed = total.1 * 12 > total.2;
         for (unit, (english, foreign, words)) in self.units.iter_mut().zip(votes) {
-            let is_plain = foreign == 0 && words < 6;
-            unit.is_english =
-                if english == foreign || is_plain { self.is_english && foreign <= english } else { english > foreign };
+            let is_plain = foreign == 0 && words < if is_mixed && english == 0 { 4 } else { 6 };
+            unit.is_english = if is_plain || english == foreign && !(is_mixed && english == 0 && words > 3) {
+                self.is_english && foreign <= english
+            } else {
+                english > foreign
+            };
         }
     }
 
@@ -267,6 +302,11 @@ impl<'a> Chat<'a> {
         stems.sort_unstable();
         stems.dedup();
         stems
+    }
+
+    /// The stems of those tokens that belong to one of the classes.
+    pub fn stems(&self, from: usize, to: usize, classes: u32) -> Vec<u32> {
+        (from..to).filter(|&at| self.is(at, classes)).map(|at| self.lexicon.word(self.tokens[at].word).stem).collect()
     }
 
     pub fn text_of(&self, at: usize) -> &str {
@@ -426,12 +466,17 @@ impl<'a> Chat<'a> {
         named.or_else(|| (self.people.len() == 2).then(|| 1 - speaker))
     }
 
+    /// Whether a program wrote a line: what it reports was decided by nobody here.
+    pub fn is_machine(&self, line: usize) -> bool {
+        is_machine(self.lines[line].sender)
+    }
+
     pub fn is_person(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }
 
     pub fn name(&self, person: usize) -> &'a str {
-        self.people[person]
+        self.people.get(person).or_else(|| self.absent.get(person - self.people.len())).copied().unwrap_or_default()
     }
 
     pub fn id(&self, line: usize) -> u64 {
@@ -477,6 +522,15 @@ impl<'a> Chat<'a> {
             Reply::Other
         }
     }
+}
+
+/// "pagerbot", "CI Bot", "build-bot"; but nobody called Abbot.
+pub fn is_machine(name: &str) -> bool {
+    const PEOPLE: &[&str] = &["abbot", "talbot", "cabot", "corbot"];
+    let is_bot =
+        |word: &str| word.len() > 2 && word.get(word.len() - 3..).is_some_and(|end| end.eq_ignore_ascii_case("bot"));
+    name.split(|sign: char| !sign.is_alphanumeric())
+        .any(|word| is_bot(word) && !PEOPLE.iter().any(|person| person.eq_ignore_ascii_case(word)))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

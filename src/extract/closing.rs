@@ -48,6 +48,7 @@ const CUES: &[Cue] = &[
     ("^ no more", 2.6),
     ("^ no <any> until|before|today|on|after", 2.4),
     ("^ so|then|ok|okay|alright we|we'll|we're <any>", 2.5),
+    ("^ good|great|right|fine|perfect|cool|yes|yep we|we'll <verb>", 2.5),
     ("^ ok|okay|yes|yep|alright|fine|so|then <verb> it|that|this|them", 2.5),
     ("we won't|will not?", 2.4),
     ("<we're> not doing|going|shipping|using|supporting|adding|changing|taking", 2.6),
@@ -185,7 +186,9 @@ pub enum Formality {
 /// Looks for marks in a whole conversation.
 pub fn formality(chat: &Chat<'_>) -> Formality {
     let mut formality = Formality::None;
-    for unit in chat.units.iter().filter(|unit| unit.is_english && !chat.is_bait[unit.line]) {
+    for unit in
+        chat.units.iter().filter(|unit| unit.is_english && !chat.is_bait[unit.line] && !chat.is_machine(unit.line))
+    {
         if matches!(mark(chat, unit), Some((_, Mark::Resolved))) {
             return Formality::Resolves;
         }

@@ -1,7 +1,7 @@
 //! Puts the answer together: subjects, sentences, lists. Decides the wording of the whole, not what matters.
 
 use super::actions::Action;
-use super::chat::{Chat, Unit};
+use super::chat::{Chat, Unit, is_machine};
 use super::closing;
 use super::decisions::{Decision, Opening};
 use super::lexicon::class;
@@ -11,7 +11,6 @@ use super::weigh::{self, Weights};
 use super::{Item, Judged};
 
 const NAMES_MAX: usize = 5;
-const NAMES_SHOWN: usize = 3;
 const SUMMARY_WORDS_MAX: usize = 22;
 const BULLET_WORDS_MAX: usize = 26;
 const BULLET_WORDS_SHORT: usize = 16;
@@ -78,20 +77,27 @@ pub fn summary(chat: &Chat<'_>, judged: &Judged) -> Item {
     if let Some((sentence, lines)) = &opener {
         prose.say(sentence, lines.iter().copied());
     }
+    for index in leading(chat, judged) {
+        prose.say(&rewrite::tell(chat, &chat.units[index], SUMMARY_WORDS_MAX), [chat.units[index].line]);
+    }
+    tell_decisions(&mut prose, decisions.iter().take(SUMMARY_DECISIONS), &|_| true);
+    tell_actions(&mut prose, weightiest(actions, SUMMARY_ACTIONS));
+    fallback(chat, prose).item(chat)
+}
+
+/// The sentences that stand in the summary for decisions or tasks that there are none of.
+fn leading(chat: &Chat<'_>, judged: &Judged) -> Vec<usize> {
+    let (decisions, actions) = (&judged.decisions, &judged.actions);
     let told = |line: usize| {
         judged.withdrawn.contains(&line)
             || decisions.iter().any(|decision| decision.line == line)
             || actions.iter().any(|action| action.lines.contains(&line))
     };
     let room = usize::from(decisions.is_empty()) + usize::from(actions.is_empty());
-    for index in weigh::select(chat, &judged.weights, room, |index| {
-        !told(chat.units[index].line) && !chat.units[index].is_question
-    }) {
-        prose.say(&rewrite::tell(chat, &chat.units[index], SUMMARY_WORDS_MAX), [chat.units[index].line]);
-    }
-    tell_decisions(&mut prose, decisions.iter().take(SUMMARY_DECISIONS), &|_| true);
-    tell_actions(&mut prose, weightiest(actions, SUMMARY_ACTIONS));
-    fallback(chat, prose).item(chat)
+    weigh::select(chat, &judged.weights, room, |index| {
+        let unit = &chat.units[index];
+        !told(unit.line) && !unit.is_question && !chat.is_machine(unit.line)
+    })
 }
 
 /// The tasks that are surest, in their order.
@@ -159,7 +165,8 @@ fn tell_actions<'d>(prose: &mut Prose, actions: impl Iterator<Item = &'d Action>
 /// Cuts at a word, without the signs that would end a sentence inside of one.
 fn shorten(text: &str, words_max: usize) -> String {
     // The first sentence stands for the rest.
-    let text = text.find(". ").filter(|end| *end > 12).map_or(text, |end| &text[..end]);
+    let is_end = |end: &usize| *end > 12 && !text[..*end].ends_with(|sign: char| sign.is_uppercase());
+    let text = text.match_indices(". ").map(|(end, _)| end).find(is_end).map_or(text, |end| &text[..end]);
     let words: Vec<&str> = text.split(' ').collect();
     let mut out = String::new();
     for (at, word) in words.iter().take(words_max).enumerate() {
@@ -167,7 +174,9 @@ fn shorten(text: &str, words_max: usize) -> String {
             out.push(' ');
         }
         let is_end = at + 1 == words.len().min(words_max);
-        out.push_str(if is_end { word } else { word.trim_end_matches(['.', '!', '?']) });
+        // "Lena K." keeps the point of her initial.
+        let is_initial = word.len() == 2 && word.ends_with('.');
+        out.push_str(if is_end || is_initial { word } else { word.trim_end_matches(['.', '!', '?']) });
     }
     if words.len() > words_max {
         out.push('…');
@@ -204,25 +213,18 @@ fn topic(chat: &Chat<'_>, weights: &Weights) -> Option<(String, Vec<usize>)> {
     Some((rewrite::finish(&format!("{who} {verb} {subject}")), lines))
 }
 
-/// Everybody, the one first who brought the subject up.
+/// Everybody, the one first who brought the subject up; of a crowd nobody, for all are among the participants.
 fn names(chat: &Chat<'_>, first: usize) -> String {
-    let mut messages = vec![0usize; chat.people.len()];
-    for &person in &chat.speaker {
-        messages[person] += 1;
+    let machines = chat.people.iter().filter(|name| is_machine(name)).count();
+    if chat.people.len() - machines > NAMES_MAX {
+        return "They".to_string();
     }
-    let mut order: Vec<usize> = (0..chat.people.len()).collect();
-    if order.len() > NAMES_MAX {
-        order.sort_by_key(|&person| (std::cmp::Reverse(messages[person]), person));
-    }
-    order.retain(|&person| person != first);
-    order.insert(0, first);
-    let shown = if order.len() > NAMES_MAX { NAMES_SHOWN } else { order.len() };
-    let mut names: Vec<String> = order[..shown].iter().map(|&person| chat.name(person).to_string()).collect();
-    if order.len() > shown {
-        names.push(format!("{} others", order.len() - shown));
-    }
+    let is_told = |person: &usize| *person != first && !is_machine(chat.name(*person));
+    let first = Some(first).filter(|&first| machines == chat.people.len() || !is_machine(chat.name(first)));
+    let order = first.into_iter().chain((0..chat.people.len()).filter(is_told));
+    let mut names: Vec<&str> = order.map(|person| chat.name(person)).collect();
     let last = names.pop().expect("a conversation with lines has a speaker");
-    if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) }
+    if names.is_empty() { last.to_string() } else { format!("{} and {last}", names.join(", ")) }
 }
 
 /// Runs of one to three content words, heaviest first: at most two, from lines near each other where possible.
@@ -244,7 +246,7 @@ fn phrases(chat: &Chat<'_>, weights: &Weights) -> Vec<(String, usize)> {
     };
     let mut best: Vec<(f32, String, usize, Vec<u32>)> = Vec::new();
     for (index, unit) in chat.units.iter().enumerate() {
-        if weights.scores[index] < 0.0 || chat.is_bait[unit.line] {
+        if weights.scores[index] < 0.0 || chat.is_bait[unit.line] || chat.is_machine(unit.line) {
             continue;
         }
         for (from, to) in runs(chat, unit) {
@@ -285,7 +287,8 @@ fn companion(
     let mut best: Option<(f32, String, usize)> = None;
     for (index, unit) in chat.units.iter().enumerate() {
         let content = chat.content_of(unit);
-        if weights.scores[index] < 0.0 || chat.is_bait[unit.line] || !stems.iter().all(|stem| content.contains(stem)) {
+        let is_mute = chat.is_bait[unit.line] || chat.is_machine(unit.line);
+        if weights.scores[index] < 0.0 || is_mute || !stems.iter().all(|stem| content.contains(stem)) {
             continue;
         }
         for (from, to) in runs(chat, unit) {
@@ -365,8 +368,12 @@ pub fn bullets(chat: &Chat<'_>, judged: &Judged) -> Vec<Item> {
             .map(|decision| decision.line)
             .chain(judged.actions.iter().map(|action| action.line))
             .collect();
+        // A long conversation has enough to say without saying it twice.
+        let leading = if lines >= 4 * LONG_LINES && chat.is_english { leading(chat, judged) } else { Vec::new() };
         weigh::select(chat, &judged.weights, count, |index| {
-            !closing::is_mark(chat, &chat.units[index]) && !told.contains(&chat.units[index].line)
+            !closing::is_mark(chat, &chat.units[index])
+                && !told.contains(&chat.units[index].line)
+                && !leading.contains(&index)
         })
     };
     if lines >= LONG_LINES && chosen.len() < 5 {

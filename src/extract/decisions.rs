@@ -3,9 +3,10 @@
 
 use super::chat::{Chat, Reply, Unit};
 use super::closing::{Formality, Mark, Rules, mark};
+use super::consent;
 use super::lexicon::class;
 use super::rewrite::{self, Telling};
-use super::settled::{add_lines, limit, merge, supersede, withdraw};
+use super::settled::{add_lines, limit, merge, reschedule, supersede, withdraw};
 use super::weigh::overlap;
 
 /// What a sentence must reach to be told as a decision.
@@ -31,6 +32,8 @@ pub struct Decision {
     text: String,
     telling: Telling,
     pub subject: Vec<u32>,
+    /// The stems of its subject that say when.
+    pub times: Vec<u32>,
     pub score: f32,
     pub is_marked: bool,
     pub is_vote: bool,
@@ -43,7 +46,15 @@ impl Decision {
     /// Puts it into words; only what is kept is worth that.
     fn word(&mut self, chat: &Chat<'_>) {
         let tell = if self.is_marked { rewrite::verbatim } else { rewrite::third_person };
-        let text = rewrite::finish(&tell(chat, self.telling, ITEM_WORDS_MAX));
+        let mut text = rewrite::finish(&tell(chat, self.telling, ITEM_WORDS_MAX));
+        // "Let's not tell dad".
+        let is_refusal = !self.is_marked
+            && chat.text_of(self.telling.from) == "not"
+            && self.telling.from + 1 < self.telling.to
+            && chat.is(self.telling.from + 1, class::VERB);
+        if is_refusal {
+            text.insert_str("not".len(), " to");
+        }
         self.text = rewrite::finish(&rewrite::upper_first(&text));
     }
 
@@ -79,7 +90,7 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Found {
     let mut withdrawn = Vec::new();
     for index in 0..chat.units.len() {
         let unit = &chat.units[index];
-        if !unit.is_english || chat.is_bait[unit.line] {
+        if !unit.is_english || chat.is_bait[unit.line] || chat.is_machine(unit.line) {
             continue;
         }
         let words = chat.words(unit.from, unit.to);
@@ -99,7 +110,9 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Found {
         Formality::Assigns => decision.score >= THRESHOLD_FORMAL,
         Formality::None => decision.score >= if is_formal { THRESHOLD_FORMAL } else { THRESHOLD },
     });
-    let mut kept = limit(supersede(merge(found)));
+    let mut kept = supersede(merge(found));
+    reschedule(&mut kept, &mut withdrawn);
+    let mut kept = limit(kept);
     kept.iter_mut().for_each(|decision| decision.word(chat));
     Found { kept, withdrawn }
 }
@@ -131,28 +144,54 @@ fn judge(chat: &Chat<'_>, rules: &Rules, index: usize, words: &[u32], opening: u
     if unit.to - unit.from > WORDS_MAX {
         return None;
     }
-    let found = if chat.is_speech {
-        rules.spoken.best(words, opening - unit.from, &chat.lexicon)?
-    } else {
-        rules.cues.best(words, opening - unit.from, &chat.lexicon)?
+    let settled = (!chat.is_speech).then(|| consent::settled(chat, index)).flatten().map(|settled| {
+        let score = settled.weight + circumstances(chat, &unit, opening, &subject);
+        build(chat, &unit, settled.from, settled.to, score, false)
+    });
+    let said = said(chat, rules, &unit, words, opening, &subject);
+    // Of two ways to hear it the surer one counts.
+    let decision = match (settled, said) {
+        (Some(settled), Some(said)) if settled.score >= said.score => settled,
+        (_, Some(said)) => said,
+        (Some(settled), None) => settled,
+        (None, None) => return None,
     };
-    if is_told(chat, unit.from, unit.from + found.start) {
+    (decision.score >= THRESHOLD).then(|| with_question(chat, &unit, decision))
+}
+
+/// A phrase that closes a question.
+fn said(
+    chat: &Chat<'_>,
+    rules: &Rules,
+    unit: &Unit,
+    words: &[u32],
+    opening: usize,
+    subject: &[u32],
+) -> Option<Decision> {
+    let cues = if chat.is_speech { &rules.spoken } else { &rules.cues };
+    let found = cues.best(words, opening - unit.from, &chat.lexicon)?;
+    let cue = unit.from + found.start;
+    // "Agreed, that is a problem" agrees to nothing that is to be done.
+    let is_parted = matches!(chat.text_of(cue), "agreed" | "decided")
+        && cue + 1 < unit.to
+        && chat.gap_before(unit.line, cue + 1, unit.from).contains(',');
+    if is_parted || is_told(chat, unit.from, cue) {
         return None;
     }
     let depth = (unit.from + found.start).saturating_sub(opening);
     // What people settle they say soon and shortly.
     let late = if depth > 4 && chat.text_of(unit.from + found.start) != "let's" { 0.4 } else { 0.0 };
     let long = if unit.to - opening > 24 { 0.6 } else { 0.0 };
-    let score = found.weight + circumstances(chat, &unit, opening, &subject) - late - long;
+    let score = found.weight + circumstances(chat, unit, opening, subject) - late - long;
     if score < THRESHOLD {
         return None;
     }
-    let (from, to) = clause(chat, &unit, opening, unit.from + found.start);
-    let mut decision = build(chat, &unit, from, to, score, false);
-    if decision.subject.is_empty() {
-        decision = build(chat, &unit, opening, unit.to, score, false);
+    let (from, to) = clause(chat, unit, opening, unit.from + found.start);
+    let decision = build(chat, unit, from, to, score, false);
+    if !decision.subject.is_empty() {
+        return Some(decision);
     }
-    Some(with_question(chat, &unit, decision))
+    Some(build(chat, unit, opening, unit.to, score, false))
 }
 
 /// "Should we", "which one", "thai or burgers" ask for a decision; "did it work" and "can you" do not.
@@ -259,14 +298,18 @@ fn vote(chat: &Chat<'_>, index: usize, from: usize) -> Option<Decision> {
 /// A bare "agreed then" is about the nearest sentence before it that says something.
 fn antecedent(chat: &Chat<'_>, rules: &Rules, unit: &Unit, weight: f32) -> Option<Decision> {
     let mut fallback = None;
-    for line in (unit.line.saturating_sub(ANTECEDENT_WITHIN)..unit.line).rev() {
-        for before in chat.units_of(line).iter().rev() {
+    for line in (unit.line.saturating_sub(ANTECEDENT_WITHIN)..=unit.line).rev() {
+        for before in chat.units_of(line).iter().rev().filter(|before| before.to <= unit.from) {
             let (opening, _) = chat.opening(before);
             let is_told = before.is_english && !chat.is_bait[line] && chat.subject(opening, before.to).len() >= 2;
             if !is_told || before.to - before.from > WORDS_MAX {
                 continue;
             }
             let words = chat.words(before.from, before.to);
+            // "… until there is a test. Decided.": said in one breath.
+            if line == unit.line && !before.is_question {
+                return Some(build(chat, before, opening, before.to, weight, false));
+            }
             if rules.cues.best(&words, opening - before.from, &chat.lexicon).is_some_and(|found| found.weight >= 1.9) {
                 let mut decision = build(chat, before, opening, before.to, weight, false);
                 decision.lines = vec![line, unit.line];
@@ -362,6 +405,21 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
             _ => 0.0,
         };
     }
+    // Before a conclusion people nod to the question that leads to it.
+    let nods_before = (unit.line.saturating_sub(3)..unit.line)
+        .filter(|&line| {
+            chat.speaker[line] != speaker
+                && matches!(
+                    chat.units_of(line).first().map(|head| chat.text_of(head.from)),
+                    Some("yes" | "yep" | "yeah")
+                )
+        })
+        .count();
+    total += if chat.is_speech { 0.0 } else { 0.3 * nods_before.min(2) as f32 };
+    let is_finding = matches!(chat.text_of(opening), "nobody" | "noone")
+        && (opening..unit.to)
+            .any(|at| matches!(chat.text_of(at), "has" | "have" | "had" | "is" | "was" | "knows" | "did" | "else"));
+    total -= if is_finding { 1.5 } else { 0.0 };
     total -= match chat.text_of(opening) {
         "i'll" | "i" | "i'm" | "you" | "she" | "he" => 1.0,
         "if" | "when" | "what" | "why" | "how" | "who" | "where" | "because" => 1.0,
@@ -457,6 +515,7 @@ fn build(chat: &Chat<'_>, unit: &Unit, from: usize, to: usize, score: f32, is_ma
         text: String::new(),
         telling,
         subject: chat.subject(from, to),
+        times: chat.stems(from, to, class::TIME | class::NUMBER),
         score,
         is_marked,
         is_vote: false,

@@ -29,6 +29,8 @@ pub mod class {
     pub const OPAQUE: u32 = 1 << 16;
     /// Some phrase of the tables begins with it.
     pub const CUE: u32 = 1 << 17;
+    /// A common given name that is no other word.
+    pub const GIVEN: u32 = 1 << 18;
 }
 
 /// Longest spelling that is kept; what is longer shares the entry of its first characters.
@@ -76,6 +78,7 @@ impl Lexicon {
             (lists::WORD_NAME, class::WORD_NAME),
             (lists::REVERSAL, class::REVERSAL),
             (lists::TELLING, class::TELLING),
+            (lists::GIVEN, class::GIVEN),
         ] {
             for text in list.split_whitespace() {
                 let id = lexicon.intern(text);

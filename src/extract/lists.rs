@@ -84,6 +84,15 @@ pub const WORD_NAME: &str = "will may mark grace art rob drew bill jack sue pat 
 ray rich frank ernest earnest christian max skip ace autumn penny olive ivy ruby violet daisy lily sunny miles page robin wade ward \
 carol eve guy proposal topic action resolved decision todo task question answer note system bot group team all everyone gene herb jay kit lane lance mason nick pierce reed rusty sage sandy stone sterling tex ty victor carter cook chip";
 
+/// Given names that are no other words: told as people also where they are written small.
+pub const GIVEN: &str = "bob alice anna anne ann ben eve tom tim jim john jane mary peter paul david daniel michael mike thomas james robert sarah sara \
+laura julia lisa lena maria marie marta martha emma sophie sofia lucas lukas luis jose carlos juan pedro ana ines pablo diego elena olga ivan igor \
+dmitri sergey natasha anton boris yuki hiro kenji mei wei jing li ming raj priya ravi anita sunil amit deepa fatima omar ahmed ali hassan yusuf layla \
+karl klaus hans jürgen stefan markus sven lars nils erik ingrid astrid greta pierre jean claire julien camille marco luca giulia paolo francesca joão \
+kevin brian steve steven susan karen linda patricia jennifer jessica emily hannah olivia noah liam ethan oliver george henry charlie charles edward william \
+andrew andy matt matthew chris joe joseph josh sam samuel simon adam alex alexandra nina nora ella zoe chloe lucy molly katie kate kathy helen ruth rachel \
+rebecca becca jonas jakob jacob leon felix oscar hugo fred frida magda zofia piotr ewa agnieszka milan petra jana eva tomas dora ida otto theo max leo mia";
+
 /// A reversal: what follows takes the place of what was decided before.
 pub const REVERSAL: &str = "actually instead scrap cancel revert reverse undo wait nevermind reconsider forget";
 

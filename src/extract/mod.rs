@@ -1,10 +1,12 @@
 //! The embedded summarizer: what a conversation was about, what was decided, who does what. It needs no service and no clock;
 //! it knows nothing of rooms, read marks or HTTP.
 
+mod absent;
 mod actions;
 mod chat;
 mod closing;
 mod compose;
+mod consent;
 mod cues;
 mod decisions;
 mod guard;
@@ -100,7 +102,7 @@ pub fn digest(lines: &[Line<'_>]) -> Digest {
         action_items: judged
             .actions
             .iter()
-            .map(|action| compose::item(&chat, action.text.clone(), action.lines.iter().copied()))
+            .map(|action| compose::item(&chat, action.told(), action.lines.iter().copied()))
             .collect(),
         open_questions: questions
             .into_iter()
@@ -112,12 +114,14 @@ pub fn digest(lines: &[Line<'_>]) -> Digest {
 /// What `reader` missed: `lines` are the whole conversation, so that addressees and antecedents are understood; only messages
 /// with an id above `after` that are not by `reader` are told. "You're all caught up!" with no ids when there is none.
 pub fn unread(lines: &[Line<'_>], reader: &str, after: u64) -> Item {
-    let may_tell = |line: usize| lines[line].id > after && lines[line].sender != reader;
+    // Names are told apart without regard to case.
+    let is_reader = |name: &str| name == reader || name.to_lowercase() == reader.to_lowercase();
+    let may_tell = |line: usize| lines[line].id > after && !is_reader(lines[line].sender);
     if !(0..lines.len()).any(may_tell) {
         return Item { text: compose::CAUGHT_UP.to_string(), ids: Vec::new() };
     }
     let (chat, judged) = judge(lines);
-    let reader = chat.people.iter().position(|name| *name == reader);
+    let reader = chat.people.iter().position(|name| is_reader(name));
     compose::unread(&chat, &judged, reader, may_tell)
 }
 

@@ -41,6 +41,9 @@ pub fn tell(chat: &Chat<'_>, unit: &Unit, words_max: usize) -> String {
     let (open, called) = chat.opening(unit);
     let addressee = called.or_else(|| chat.addressee(unit.line));
     let telling = Telling { line: unit.line, from: open, to: unit.to, speaker: chat.speaker[unit.line], addressee };
+    if let Some(text) = heading(chat, unit, telling, words_max) {
+        return text;
+    }
     let text = if unit.is_question {
         return question(chat, telling, words_max);
     } else if chat.text_of(open) == "let's" && open + 1 < unit.to && chat.is(open + 1, class::VERB) {
@@ -49,6 +52,30 @@ pub fn tell(chat: &Chat<'_>, unit: &Unit, words_max: usize) -> String {
         statement(chat, telling, words_max)
     };
     finish(&text)
+}
+
+/// Lines of a meeting's form: "PROPOSAL: …" is proposed by its writer, "Topic: …" is said by nobody.
+fn heading(chat: &Chat<'_>, unit: &Unit, telling: Telling, words_max: usize) -> Option<String> {
+    let from = unit.from + 1;
+    let has_colon = from < unit.to && chat.gap_before(unit.line, from, unit.from).starts_with(':');
+    if !has_colon {
+        return None;
+    }
+    match chat.text_of(unit.from) {
+        "proposal" | "proposed" | "motion" => {
+            let body = verbatim(chat, Telling { from, ..telling }, words_max);
+            let name = chat.name(telling.speaker);
+            Some(finish(&if chat.is(from, class::VERB) {
+                format!("{name} proposes to {}", lower_first(chat, from, &body))
+            } else {
+                format!("{name} proposes: {body}")
+            }))
+        }
+        "topic" | "agenda" | "subtopic" => {
+            Some(finish(&verbatim(chat, Telling { from: unit.from, ..telling }, words_max)))
+        }
+        _ => None,
+    }
 }
 
 /// Somebody else's words: a line that quotes, or all of it in quotation marks.
@@ -81,7 +108,7 @@ fn statement(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
     let name = chat.name(telling.speaker);
     if is_self(chat, telling.from) {
         third_person(chat, telling, words_max)
-    } else if telling.to - telling.from < 4 || is_order(chat, telling) {
+    } else if telling.to - telling.from < 4 || is_order(chat, telling) || chat.text_of(telling.from) == "me" {
         format!("{name}: {}", verbatim(chat, telling, words_max))
     } else {
         format!("{name} says {}", lower_first(chat, telling.from, &told(chat, telling, words_max, true)))

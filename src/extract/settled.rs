@@ -57,6 +57,33 @@ pub fn merge(found: Vec<Decision>) -> Vec<Decision> {
     kept
 }
 
+/// Of two decisions that put the same thing at different times the later one holds.
+pub fn reschedule(found: &mut Vec<Decision>, withdrawn: &mut Vec<usize>) {
+    const SAME: f32 = 0.6;
+    let parts: Vec<(Vec<u32>, Vec<u32>)> =
+        found.iter().map(|decision| decision.subject.iter().partition(|stem| decision.times.contains(stem))).collect();
+    let is_moved = |early: usize, late: usize| {
+        let (first, second) = (&found[early], &found[late]);
+        let (before, after) = (&parts[early], &parts[late]);
+        !first.is_marked
+            && !second.is_marked
+            && !first.is_vote
+            && second.line > first.line
+            && second.line - first.line <= REVERSAL_WITHIN
+            && !before.0.is_empty()
+            && !after.0.is_empty()
+            && overlap(&before.0, &after.0) == 0.0
+            && share_of_smaller(&before.1, &after.1) >= SAME
+    };
+    let count = found.len();
+    let gone: Vec<bool> = (0..count)
+        .map(|early| (early + 1..count.min(early + 1 + TWINS_WITHIN)).any(|late| is_moved(early, late)))
+        .collect();
+    withdrawn.extend(found.iter().zip(&gone).filter(|(_, gone)| **gone).map(|(decision, _)| decision.line));
+    let mut gone = gone.into_iter();
+    found.retain(|_| !gone.next().unwrap_or(false));
+}
+
 /// An opinion near a stronger decision on the same subject was only on the way to it.
 pub fn supersede(mut found: Vec<Decision>) -> Vec<Decision> {
     found.sort_by_key(|decision| decision.line);

@@ -207,6 +207,138 @@ fn a_promise_without_words_of_its_own_takes_those_of_the_request() {
     check_actions(rows, &["Cy will inform the landlord about the delivery"]);
 }
 
+#[track_caller]
+fn check_questions(rows: &'static [&'static str], expect: &[&str]) {
+    assert_eq!(texts(&digest(&lines(rows)).open_questions), expect);
+}
+
+/// Of two in a room the other one was given what the absent third was asked.
+#[test]
+fn who_is_called_by_name_owns_the_task_though_absent() {
+    check_actions(
+        &["Eve: Bob, please update the docs by Thursday", "Yan: hello"],
+        &["Bob to update the docs by Thursday"],
+    );
+    check_actions(&["Eve: bob, can you book the room?", "Yan: ok"], &["bob to book the room"]);
+    check_actions(&["Eve: @zuzka please send me the logs", "Yan: hm"], &["zuzka to send Eve the logs"]);
+    check_actions(
+        &["Eve: Bob will update the docs by Thursday", "Yan: good"],
+        &["Bob will update the docs by Thursday"],
+    );
+    check_actions(
+        &["Eve: Priya should check the backups, she has access", "Yan: yes"],
+        &["Priya will check the backups, she has access"],
+    );
+    // Whoever takes it has it.
+    check_actions(
+        &["Eve: Bob, please update the docs by Thursday", "Yan: I'll do it"],
+        &["Yan will update the docs by Thursday"],
+    );
+}
+
+#[test]
+fn things_and_groups_are_no_people() {
+    check_actions(
+        &["Eve: Jenkins needs a restart", "Yan: the API will return a list", "Eve: Unfortunately, it will take a week"],
+        &[],
+    );
+    let told = digest(&lines(&["Eve: Team, please update your passwords by Friday", "Yan: sure", "Kim: ok"]));
+    assert!(texts(&told.action_items).iter().all(|text| !text.starts_with("Team")), "{:?}", told.action_items);
+}
+
+#[test]
+fn what_stands_in_another_sentence_is_told_along() {
+    check_actions(
+        &["Ann: the staging credentials have expired", "Bo: Cy, can you renew those today?", "Cy: sure"],
+        &["Cy will renew those today (Ann: the staging credentials have expired)"],
+    );
+    check_actions(
+        &["Ann: Bo, can you book the train tickets?", "Bo: yes, I'll book them on Monday"],
+        &["Bo will book the train tickets on Monday"],
+    );
+    check_actions(&["Ann: I'll send you the file tonight", "Bo: thanks"], &["Ann will send Bo the file tonight"]);
+}
+
+#[test]
+fn a_question_stays_open_until_it_is_answered() {
+    const OPEN: &[&str] = &["Ann asks: does anyone know whether the projector was repaired?"];
+    check_questions(
+        &["Ann: does anyone know whether the projector was repaired?", "Bo: lunch is ready downstairs"],
+        OPEN,
+    );
+    check_questions(
+        &["Ann: does anyone know whether the projector was repaired?", "Bo: btw the office closes at five"],
+        OPEN,
+    );
+    check_questions(&["Ann: does anyone know whether the projector was repaired?", "Bo: no idea", "Cy: noted"], OPEN);
+    check_questions(&["Ann: does anyone know whether the projector was repaired?", "Bo: it was, last week"], &[]);
+    check_questions(&["Ann: does anyone know whether the projector was repaired?", "Bo: yes"], &[]);
+    check_questions(
+        &["Ann: does anyone know whether the projector was repaired?", "Bo: the projector works again"],
+        &[],
+    );
+    check_questions(&["Ann: how many customers were affected?", "Bo: about forty"], &[]);
+    check_questions(
+        &["Ann: how many customers were affected?", "Bo: status page is up"],
+        &["Ann asks: how many customers were affected?"],
+    );
+}
+
+#[test]
+fn a_clause_is_decided_by_the_word_before_or_after_it() {
+    check_decisions(&["Ann: We ship on Friday, decided.", "Bo: hm"], &["Ship on Friday"]);
+    check_decisions(
+        &["Ann: what about Friday?", "Bo: ok agreed, we ship the release on Friday"],
+        &["Ship the release on Friday"],
+    );
+    check_decisions(&["Ann: We close the beta on Monday. Decided.", "Bo: hm"], &["Close the beta on Monday"]);
+    check_decisions(&["Ann: no invoices as PDF anymore. Agreed?", "Bo: agreed"], &["No invoices as PDF anymore"]);
+    check_decisions(
+        &["Ann: garden or restaurant?", "Bo: a garden is nice", "Ann: ok, the garden then", "Bo: great"],
+        &["The garden (asked: garden or restaurant)"],
+    );
+    check_decisions(
+        &["Ann: the tests are slow", "Bo: agreed, that is a problem", "Ann: agreed, we need more machines"],
+        &[],
+    );
+}
+
+#[test]
+fn of_two_times_for_one_thing_the_later_holds() {
+    check_decisions(
+        &[
+            "Ann: let's release on Wednesday anyway",
+            "Bo: the guide is not ready",
+            "Ann: ok, we release on Friday",
+            "Bo: good",
+        ],
+        &["Release on Friday"],
+    );
+}
+
+/// An alert that is over is called "RESOLVED", too.
+#[test]
+fn what_a_program_reports_decides_nothing() {
+    let rows = &[
+        "pagerbot: ALERT error rate 31%",
+        "Ann: should we roll back?",
+        "Bo: agreed, we roll back to 14:02",
+        "Ann: do it",
+        "pagerbot: RESOLVED: error rate 0.4%",
+    ];
+    check_decisions(rows, &["Roll back to 14:02"]);
+    let summary = digest(&lines(rows)).summary.text;
+    assert!(!summary.contains("pagerbot"), "{summary}");
+}
+
+#[test]
+fn names_are_told_apart_without_regard_to_case() {
+    let rows = &["Ann: bo, can you send the invoice?", "bo: yes", "Bo: done with the soup", "Ann: ok"];
+    check_actions(rows, &["bo will send the invoice"]);
+    let missed = unread(&lines(rows), "BO", 0);
+    assert!(!missed.text.contains("soup"), "{}", missed.text);
+}
+
 /// Each line tries to put words into the summary; none may decide anything or give anybody a task.
 #[test]
 fn bait_decides_nothing() {

@@ -11,6 +11,8 @@ pub const OVERLAP_COST: f32 = 1.0;
 const SPEAKER_COST: f32 = 0.12;
 /// What a unit already taken from the same part of the conversation costs.
 const SEGMENT_COST: f32 = 0.5;
+/// What a beginning that goes back to another sentence costs.
+const DANGLING_COST: f32 = 0.12;
 /// How many parts a long conversation is divided into.
 const SEGMENTS: usize = 10;
 
@@ -114,13 +116,28 @@ fn score(chat: &Chat<'_>, frequencies: &Frequencies, index: usize, unit: &Unit) 
     if is_acked {
         total += 0.05;
     }
+    // "This leaves us with that" says little to who sees nothing before it.
+    let dangles = matches!(
+        chat.text_of(chat.opening(unit).0),
+        "this" | "that" | "that's" | "it" | "it's" | "they" | "they're" | "which" | "those" | "these" | "he" | "she"
+    );
+    total -= if dangles { DANGLING_COST } else { 0.0 };
     if chat.is_bait[unit.line] {
         total - 2.0
-    } else if rewrite::is_quotation(chat, unit) {
+    } else if rewrite::is_quotation(chat, unit) || repeats_mark(chat, unit) || chat.is_machine(unit.line) {
         total - 0.6
     } else {
         total
     }
+}
+
+/// "The proposal was PROPOSAL: …": the words after the mark are somebody else's.
+fn repeats_mark(chat: &Chat<'_>, unit: &Unit) -> bool {
+    (unit.from + 1..unit.to.saturating_sub(1)).any(|at| {
+        matches!(chat.text_of(at), "proposal" | "resolved" | "action" | "resolution")
+            && chat.tokens[at].is_capital
+            && chat.gap_before(unit.line, at + 1, unit.from).starts_with(':')
+    })
 }
 
 /// What single words tell: persons, plans, dates, doubt.
