@@ -23,6 +23,7 @@ pub const QUERY_CHARS_MAX: usize = 256;
 /// Seconds after which a client may ask again when the summary queue is full.
 const BUSY_SECONDS: u64 = 5;
 const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
 
 /// Who may come in.
 #[derive(Clone, Debug, Default)]
@@ -137,11 +138,24 @@ enum Wait {
     Summary {
         room: Arc<str>,
         reader: Option<Arc<str>>,
+        stream: Stream,
     },
     /// The read mark is being moved; then this answer.
     Mark {
         body: Arc<[u8]>,
+        stream: Stream,
     },
+}
+
+/// How a summary is given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    /// As one JSON body.
+    No,
+    /// As server-sent events (WHATWG HTML, section 9.2), of which none is out yet.
+    Wanted,
+    /// The head is out, and perhaps events.
+    Begun,
 }
 
 /// A list on its way.
@@ -525,22 +539,58 @@ impl Api {
 
     /// A summary is made. Before it is given out, what it covers counts as read.
     pub fn summarized(&mut self, client: ClientId, body: Arc<[u8]>, upto: Seq, effects: &mut Vec<Effect>) {
-        let Some(Exchange { form, wait: Wait::Summary { room, reader } }) = self.exchanges.remove(&client) else {
+        let Some(Exchange { form, wait: Wait::Summary { room, reader, stream } }) = self.exchanges.remove(&client)
+        else {
             return;
         };
         let Some(reader) = reader else {
-            let response = ok(body.to_vec());
-            self.respond(client, response, form, false, effects);
+            self.give_summary(client, &body, form, stream, effects);
             return;
         };
-        self.exchanges.insert(client, Exchange { form, wait: Wait::Mark { body } });
+        self.exchanges.insert(client, Exchange { form, wait: Wait::Mark { body, stream } });
         effects.push(Effect::Log(Job::Mark { to: Some(client), room, reader, seq: upto }));
     }
 
     /// The read mark is moved.
     pub fn marked(&mut self, client: ClientId, effects: &mut Vec<Effect>) {
-        let Some(Exchange { form, wait: Wait::Mark { body } }) = self.exchanges.remove(&client) else { return };
-        self.respond(client, ok(body.to_vec()), form, false, effects);
+        let Some(Exchange { form, wait: Wait::Mark { body, stream } }) = self.exchanges.remove(&client) else {
+            return;
+        };
+        self.give_summary(client, &body, form, stream, effects);
+    }
+
+    /// How far a summary is that was asked for as a stream.
+    pub fn progress(&mut self, client: ClientId, done: u64, of: u64, effects: &mut Vec<Effect>) {
+        let Some(Exchange { form, wait: Wait::Summary { stream, .. } }) = self.exchanges.get_mut(&client) else {
+            return;
+        };
+        let (form, stream) = (*form, std::mem::replace(stream, Stream::Begun));
+        let bytes = event("progress", &message::summary::progress(done, of));
+        self.send_event(client, bytes, form, stream, false, effects);
+    }
+
+    fn give_summary(&mut self, to: ClientId, body: &[u8], form: Form, stream: Stream, effects: &mut Vec<Effect>) {
+        match stream {
+            Stream::No => self.respond(to, ok(body.to_vec()), form, false, effects),
+            _ => self.send_event(to, event("summary", body), form, stream, true, effects),
+        }
+    }
+
+    fn send_event(
+        &mut self,
+        to: ClientId,
+        bytes: Vec<u8>,
+        form: Form,
+        stream: Stream,
+        is_last: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        if stream == Stream::Wanted {
+            // Proxies that gather a response before they pass it on would make it useless.
+            let response = Response::new(Status::Ok).with_chunks(EVENTS).with_header("X-Accel-Buffering", "no");
+            self.respond(to, response, form, true, effects);
+        }
+        effects.push(Effect::Chunk { to, bytes, form, is_last });
     }
 
     /// The counters are read.
@@ -567,6 +617,11 @@ impl Api {
             effects.push(Effect::Cut { to: client });
             return;
         }
+        if let Wait::Summary { stream: Stream::Begun, .. } | Wait::Mark { stream: Stream::Begun, .. } = exchange.wait {
+            let bytes = event("error", &message::detail(why));
+            self.send_event(client, bytes, exchange.form, Stream::Begun, true, effects);
+            return;
+        }
         let response = refusal(status, why);
         self.respond(client, response, exchange.form, false, effects);
     }
@@ -577,6 +632,15 @@ impl Api {
         }
         self.exchanges.remove(&client)
     }
+}
+
+/// One server-sent event. The JSON is on one line.
+fn event(name: &str, json: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(json.len() + 32);
+    for part in [b"event: ", name.as_bytes(), b"\ndata: ", json, b"\n\n"] {
+        bytes.extend_from_slice(part);
+    }
+    bytes
 }
 
 impl List {
@@ -688,6 +752,7 @@ fn summarize(client: ClientId, request: &Request, chat: &Chat, effects: &mut Vec
     if last == Some(0) {
         return Err(refusal(Status::BadRequest, "last is 0: want how many of the newest messages to summarize"));
     }
+    let wants_events = request.headers.get("accept").is_some_and(accepts_events);
     let ask = Ask {
         to: client,
         upto: chat.last(&room),
@@ -696,9 +761,15 @@ fn summarize(client: ClientId, request: &Request, chat: &Chat, effects: &mut Vec
         last,
         reader: reader.clone(),
         engine,
+        wants_progress: wants_events,
     };
     effects.push(Effect::Summarize(ask));
-    Ok(Wait::Summary { room, reader })
+    Ok(Wait::Summary { room, reader, stream: if wants_events { Stream::Wanted } else { Stream::No } })
+}
+
+/// An `Accept` that names server-sent events (RFC 9110 section 12.5.1); what it prefers does not matter.
+fn accepts_events(accept: &str) -> bool {
+    accept.split(',').any(|range| range.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(EVENTS)))
 }
 
 fn room(query: &Query) -> Result<&str, Response> {

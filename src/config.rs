@@ -145,6 +145,20 @@ pub const SETTINGS: &[Setting] = &[
         "Models to try, in this order, separated by commas",
     ),
     setting("llm-timeout-ms", "LLM_TIMEOUT_MS", "MS", "20000", "Longest wait for the service, 100-600000 ms"),
+    setting(
+        "no-llm",
+        "CATCHUP_NO_LLM",
+        "",
+        "",
+        "Never ask a language model, whatever keys there are: no text leaves this machine",
+    ),
+    setting(
+        "llm-budget-per-day",
+        "LLM_BUDGET_PER_DAY",
+        "TOKENS",
+        "",
+        "Tokens for the service until midnight, 1-1000000000000; when they are spent the embedded summarizer writes",
+    ),
 ];
 
 /// Settings that are secrets: variables only, so that no list of processes shows them.
@@ -240,6 +254,10 @@ pub struct Config {
     pub llm_key: Option<String>,
     /// Longest wait for it.
     pub llm_timeout: Duration,
+    /// It is never asked.
+    pub is_llm_off: bool,
+    /// What it may cost until midnight, in tokens.
+    pub llm_budget_per_day: Option<u64>,
 }
 
 impl Config {
@@ -320,12 +338,16 @@ impl Config {
             llm_models: models(&want("LLM_MODEL"))?,
             llm_key,
             llm_timeout: millis("LLM_TIMEOUT_MS", &want("LLM_TIMEOUT_MS"), 100, 600_000)?,
+            is_llm_off: switch("CATCHUP_NO_LLM", &want("CATCHUP_NO_LLM"))?,
+            llm_budget_per_day: text("LLM_BUDGET_PER_DAY")
+                .map(|tokens| number("LLM_BUDGET_PER_DAY", &tokens, 1, 1_000_000_000_000))
+                .transpose()?,
         })
     }
 
     /// Whether there is a service to ask: Groq wants a key, any other may do without.
     pub fn has_llm(&self) -> bool {
-        self.llm_key.is_some() || self.llm_url != GROQ_URL
+        !self.is_llm_off && (self.llm_key.is_some() || self.llm_url != GROQ_URL)
     }
 }
 

@@ -262,6 +262,9 @@ fn summary_settings(config: &Config) -> summary::Settings {
     summary::Settings {
         deadline: config.llm_timeout,
         has_llm: config.has_llm(),
+        is_llm_off: config.is_llm_off,
+        tokens_per_day: config.llm_budget_per_day,
+        until_midnight: catchup::message::until_midnight,
         ..summary::Settings::new(Some(url), key, models)
     }
 }

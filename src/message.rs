@@ -11,6 +11,7 @@ pub mod summary;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{Local, TimeZone};
 use serde::de::IgnoredAny;
@@ -505,6 +506,16 @@ enum WireEvent<'a> {
 pub struct Encoder {
     second: i64,
     stamp: String,
+}
+
+/// How long the day goes on in the server's local time: more than nothing, at most 25 hours.
+pub fn until_midnight() -> Duration {
+    let now = Local::now();
+    let tomorrow = now.date_naive().succ_opt().and_then(|day| day.and_hms_opt(0, 0, 0));
+    // A midnight that the clock jumps over is taken as a day from now.
+    let midnight = tomorrow.and_then(|time| Local.from_local_datetime(&time).earliest());
+    let left = midnight.and_then(|midnight| (midnight - now).to_std().ok());
+    left.filter(|left| !left.is_zero()).unwrap_or(Duration::from_secs(24 * 60 * 60))
 }
 
 impl Encoder {

@@ -73,8 +73,12 @@ pub struct Settings {
     pub cooldown: Duration,
     /// The service's limit, if it is known beforehand; its headers correct it.
     pub tokens_per_minute: Option<u64>,
-    /// What we allow ourselves in 24 hours.
+    /// What we allow ourselves from midnight to midnight.
     pub tokens_per_day: Option<u64>,
+    /// How long the day goes on, by the clock on the wall.
+    pub until_midnight: fn() -> Duration,
+    /// The operator wants no model.
+    pub is_llm_off: bool,
     /// Largest call, prompt and answer.
     pub call_tokens_max: u64,
     /// Whether `HTTPS_PROXY` and its kin are obeyed.
@@ -98,6 +102,8 @@ impl Settings {
             connect_max: Duration::from_secs(5),
             cooldown: Duration::from_secs(20),
             tokens_per_day: None,
+            until_midnight: || Duration::from_secs(24 * 60 * 60),
+            is_llm_off: false,
             call_tokens_max: CALL_TOKENS_MAX,
             has_env_proxy: false,
         }
@@ -143,6 +149,8 @@ pub struct Ask {
     pub reader: Option<Arc<str>>,
     /// Who is to write it.
     pub engine: Engine,
+    /// Whether to tell how far it is: [`Answer::Progress`], none or more, before the answer.
+    pub wants_progress: bool,
 }
 
 /// An answer.
@@ -156,6 +164,15 @@ pub enum Answer {
         body: Arc<[u8]>,
         /// The last post that it covers: where the read mark goes.
         upto: Seq,
+    },
+    /// How far the model is. The answer itself comes later.
+    Progress {
+        /// Who asked.
+        to: ClientId,
+        /// Parts that it has read.
+        done: u64,
+        /// Parts that there are.
+        of: u64,
     },
     /// The posts could not be read, and why.
     Failed {
@@ -192,7 +209,9 @@ pub fn start(
     let waiting = Arc::new(AtomicUsize::new(0));
     let answered = waiting.clone();
     let reply = move |answer| {
-        answered.fetch_sub(1, Ordering::AcqRel);
+        if !matches!(answer, Answer::Progress { .. }) {
+            answered.fetch_sub(1, Ordering::AcqRel);
+        }
         reply(answer);
     };
     let (asks, asked) = channel::<Asked>();

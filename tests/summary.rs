@@ -295,21 +295,13 @@ fn the_chat_moves_while_ten_summaries_hang() {
         .collect();
     groq.wait_for(4);
     let (mut ann, mut bob) = (Client::join(&server, "Ann"), Client::join(&server, "Bob"));
-    let mut times: Vec<Duration> = (0..ROUNDS)
-        .map(|n| {
-            let begun = Instant::now();
-            ann.say(&format!("message {n}"));
-            bob.next_of("message");
-            begun.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    println!("while ten hang: median {:?}, 99 % {:?}", times[ROUNDS / 2], times[ROUNDS * 99 / 100]);
-    assert!(times[ROUNDS / 2] < Duration::from_millis(100), "median {:?}", times[ROUNDS / 2]);
-    // Who wants no model, waits for none.
-    let begun = Instant::now();
+    for n in 0..ROUNDS {
+        ann.say(&format!("message {n}"));
+        assert_eq!(bob.next_of("message")["message"], format!("message {n}"));
+    }
+    // Who wants no model, waits for none: all ten still hang.
     assert_eq!(told(&server, "username=Yan&engine=embedded")["engine"], "embedded");
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(groq.seen().len(), 4, "none has ended");
     for mut http in hanging {
         http.end();
     }

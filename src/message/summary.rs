@@ -49,6 +49,19 @@ pub struct Report<'a> {
 }
 
 #[derive(Serialize)]
+struct Progress {
+    done: u64,
+    of: u64,
+}
+
+/// How far a summary is: `{"done":1,"of":4}`.
+pub fn progress(done: u64, of: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_json(&mut out, &Progress { done, of });
+    out
+}
+
+#[derive(Serialize)]
 struct WireReport<'a> {
     summary: &'a str,
     bullet_points: Vec<&'a str>,

@@ -302,6 +302,7 @@ impl Reactor {
             summary::Answer::Told { to, body, upto } => {
                 self.api.summarized(to, body, upto, &mut self.api_effects);
             }
+            summary::Answer::Progress { to, done, of } => self.api.progress(to, done, of, &mut self.api_effects),
             summary::Answer::Failed { to, why } => self.api.failed(to, &why, &mut self.api_effects),
         }
         self.perform();

@@ -11,7 +11,6 @@ const CALL_SHARE: f64 = 0.92;
 /// The estimate is corrected by what the service counts, within these bounds.
 const FACTOR_MIN: f64 = 0.6;
 const FACTOR_MAX: f64 = 2.5;
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Estimated tokens of a text. English comes to 3.5 characters a token; other scripts cost more for each character.
 pub fn tokens(text: &str) -> u64 {
@@ -41,16 +40,28 @@ pub struct Ledger {
     call_max: u64,
     /// What the service counts for one estimated token.
     factor: f64,
-    day_max: Option<u64>,
-    day_spent: u64,
-    day_began: Instant,
+    day: Option<Day>,
+}
+
+/// What we allow ourselves until midnight.
+#[derive(Clone, Debug)]
+struct Day {
+    tokens_max: u64,
+    spent: u64,
+    ends: Instant,
+    /// Asked once a day, so that a longer or shorter one is right too.
+    until_midnight: fn() -> Duration,
 }
 
 impl Ledger {
     /// A full bucket.
-    pub fn new(limit: Option<u64>, call_max: u64, day_max: Option<u64>, now: Instant) -> Ledger {
-        let level = limit.unwrap_or(0) as f64;
-        Ledger { limit, level, at: now, call_max, factor: 1.0, day_max, day_spent: 0, day_began: now }
+    pub fn new(limit: Option<u64>, call_max: u64, now: Instant) -> Ledger {
+        Ledger { limit, level: limit.unwrap_or(0) as f64, at: now, call_max, factor: 1.0, day: None }
+    }
+
+    /// With at most so many tokens from midnight to midnight.
+    pub fn with_day(self, tokens_max: u64, until_midnight: fn() -> Duration, now: Instant) -> Ledger {
+        Ledger { day: Some(Day { tokens_max, spent: 0, ends: now + until_midnight(), until_midnight }), ..self }
     }
 
     /// The largest call (prompt and answer, in estimated tokens) that a full bucket allows.
@@ -89,7 +100,17 @@ impl Ledger {
         self.refill(now);
         let tokens = tokens as f64 * self.factor;
         self.level = (self.level - tokens).max(0.0);
-        self.day_spent += tokens as u64;
+        if let Some(day) = &mut self.day {
+            day.spent += tokens as u64;
+        }
+    }
+
+    /// A call that was taken for `estimated` tokens has really cost `real`: the day gets the difference back.
+    pub fn settle(&mut self, estimated: u64, real: u64) {
+        let taken = (estimated as f64 * self.factor) as u64;
+        if let Some(day) = &mut self.day {
+            day.spent = (day.spent + real).saturating_sub(taken);
+        }
     }
 
     /// The service told where we stand.
@@ -137,11 +158,12 @@ impl Ledger {
     }
 
     fn day_left(&mut self, now: Instant) -> u64 {
-        if now.saturating_duration_since(self.day_began) >= DAY {
-            self.day_began = now;
-            self.day_spent = 0;
+        let Some(day) = &mut self.day else { return u64::MAX };
+        if now >= day.ends {
+            day.ends = now + (day.until_midnight)();
+            day.spent = 0;
         }
-        self.day_max.map_or(u64::MAX, |max| max.saturating_sub(self.day_spent))
+        day.tokens_max.saturating_sub(day.spent)
     }
 }
 
@@ -177,7 +199,7 @@ mod tests {
     #[test]
     fn the_bucket_refills_with_time_and_never_above_its_limit() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(Some(6000), 100_000, None, start);
+        let mut ledger = Ledger::new(Some(6000), 100_000, start);
         assert_eq!(ledger.ready(start), 5520);
         ledger.spend(5520, start);
         assert!(ledger.ready(start) < 500);
@@ -190,7 +212,7 @@ mod tests {
     #[test]
     fn what_the_service_says_counts_more_than_what_we_think() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(None, 8000, None, start);
+        let mut ledger = Ledger::new(None, 8000, start);
         assert_eq!(ledger.ready(start), 8000, "no limit known: the size of a call is the only bound");
         ledger.learn(Limits { limit: Some(6000), remaining: Some(1000) }, start);
         assert_eq!(ledger.ready(start), 920);
@@ -203,7 +225,7 @@ mod tests {
     #[test]
     fn a_call_that_was_too_large_is_never_repeated_in_its_size() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(None, 8000, None, start);
+        let mut ledger = Ledger::new(None, 8000, start);
         for _ in 0..3 {
             let before = ledger.call_max();
             ledger.too_large(before, None);
@@ -214,10 +236,15 @@ mod tests {
     #[test]
     fn the_day_s_budget_ends_with_the_day() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(None, 8000, Some(10_000), start);
+        let hour = || Duration::from_secs(3600);
+        let mut ledger = Ledger::new(None, 8000, start).with_day(10_000, hour, start);
         ledger.spend(9000, start);
         assert_eq!((ledger.ready(start), ledger.wait_for(2000, start)), (1000, None));
-        assert_eq!(ledger.ready(start + DAY), 8000);
+        assert_eq!(ledger.ready(start + hour() - Duration::from_secs(1)), 1000);
+        assert_eq!(ledger.ready(start + hour()), 8000, "midnight was an hour away");
+        ledger.spend(9000, start + hour());
+        ledger.settle(9000, 5500);
+        assert_eq!(ledger.ready(start + hour() * 2 - Duration::from_secs(1)), 4500, "what was not used is given back");
     }
 
     #[test]

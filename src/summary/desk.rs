@@ -27,6 +27,9 @@ use crate::summary::{Answer, Asked, Engine, OpenPosts, Settings};
 /// Said where no model is set up, but nobody asked to do without.
 const NO_MODEL: &str = "No language model is set up (GROQ_API_KEY is not given). The embedded summarizer wrote this.";
 
+/// Said where the operator wants none.
+const LLM_OFF: &str = "The language model is switched off here (--no-llm). The embedded summarizer wrote this.";
+
 /// Which threads do a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
@@ -307,7 +310,7 @@ impl Desk {
         let mut trouble = None;
         if let (Lane::Model, Some(model)) = (lane, &self.model) {
             let deadline = began + self.settings.deadline;
-            let shelf = Shelves { desk: self, posts: RefCell::new(posts) };
+            let shelf = Shelves { desk: self, range, posts: RefCell::new(posts) };
             let work = || model.digest(range, lines, &participants, deadline, &shelf);
             let written = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
                 self.counters.panics.add(1);
@@ -410,6 +413,7 @@ impl Desk {
     /// Why the embedded engine answers although the best was asked for, where that is known beforehand.
     fn standing_notice(&self, waiter: &Waiter, lane: Lane) -> Option<String> {
         match (&self.model, waiter.ask.engine, lane) {
+            (None, Engine::Best, _) if self.settings.is_llm_off => Some(LLM_OFF.to_owned()),
             (None, Engine::Best, _) => Some(NO_MODEL.to_owned()),
             (Some(model), Engine::Best, Lane::Embedded) => {
                 waiter.rest.as_ref().map(|why| why.notice(model.service().name()))
@@ -438,6 +442,8 @@ impl Shared {
 /// The cache of all, and behind it the thread's own way into the log.
 struct Shelves<'a> {
     desk: &'a Desk,
+    /// What the digest is of: those who wait for it are told how far it is.
+    range: &'a Range,
     posts: RefCell<&'a mut dyn Posts>,
 }
 
@@ -446,6 +452,17 @@ impl Shelf for Shelves<'_> {
         let known = self.desk.shared().cache.part(key);
         let Key::Chunk(range, _) = key else { return known };
         known.or_else(|| store::find_chunk(&mut **self.posts.borrow_mut(), range, &self.desk.engines))
+    }
+
+    fn progress(&self, done: usize, of: usize) {
+        let shared = self.desk.shared();
+        let waiters = shared.flights.get(&Key::Model(self.range.clone(), VERSION)).map(Vec::as_slice);
+        let asked = waiters.unwrap_or_default().iter().filter(|waiter| waiter.ask.wants_progress);
+        let told: Vec<ClientId> = asked.map(|waiter| waiter.ask.to).collect();
+        drop(shared);
+        for to in told {
+            (self.desk.reply)(Answer::Progress { to, done: done as u64, of: of as u64 });
+        }
     }
 
     fn base(&self, range: &Range) -> Option<(Range, Arc<Part>)> {

@@ -34,6 +34,8 @@ pub trait Shelf {
     fn part(&self, key: &Key) -> Option<Arc<Part>>;
     /// The longest finished digest with the beginning of `range` that does not end after it.
     fn base(&self, range: &Range) -> Option<(Range, Arc<Part>)>;
+    /// So many of the calls for a digest are done.
+    fn progress(&self, done: usize, of: usize);
     /// Keeps a part.
     fn put(&self, key: Key, part: Arc<Part>);
 }
@@ -110,7 +112,9 @@ impl Model {
         }
         // The newest chunks first: if time or tokens run out, the oldest are the ones of which only the most telling
         // messages are read.
+        let of = fresh.len() + 1;
         for (calls, (key, chunk)) in fresh.into_iter().rev().enumerate() {
+            shelf.progress(calls, of);
             let cost = prompt::cost(chunk) + tokens(INSTRUCTIONS) + ANSWER_TOKENS;
             let is_time = began.elapsed() < time.mul_f64(CHUNKS_SHARE) && calls + 1 < CALLS_MAX;
             // What a chunk takes must leave enough for the last call.
@@ -137,6 +141,7 @@ impl Model {
                 Err(trouble) => return Err(trouble),
             }
         }
+        shelf.progress(of - 1, of);
         covered.sort_by_key(|(range, _)| range.after);
         let mut open: Vec<Line<'_>> = rest.into_iter().flatten().copied().collect();
         open.sort_by_key(|line| line.id);

@@ -118,7 +118,11 @@ impl Service {
             config = config.proxy(None);
         }
         let now = Instant::now();
-        let ledger = Ledger::new(settings.tokens_per_minute, settings.call_tokens_max, settings.tokens_per_day, now);
+        let ledger = Ledger::new(settings.tokens_per_minute, settings.call_tokens_max, now);
+        let ledger = match settings.tokens_per_day {
+            Some(tokens) => ledger.with_day(tokens, settings.until_midnight, now),
+            None => ledger,
+        };
         let memory = Memory {
             model: 0,
             has_no_format: false,
@@ -306,6 +310,9 @@ impl Service {
         let mut memory = self.memory();
         memory.model = index;
         memory.ledger.learn(limits(headers), Instant::now());
+        if let (Some(prompt), Some(answer)) = (reply.prompt_tokens, reply.answer_tokens) {
+            memory.ledger.settle(call.cost(), prompt + answer);
+        }
         if let Some(real) = reply.prompt_tokens {
             memory.ledger.calibrate(tokens(call.system) + tokens(call.user), real);
         }

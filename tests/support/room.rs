@@ -125,6 +125,7 @@ impl Worker {
             upto: self.room.last(),
             reader: None,
             engine: Engine::Best,
+            wants_progress: false,
         }
     }
 
@@ -147,6 +148,7 @@ impl Worker {
         match self.answer() {
             Answer::Told { body, .. } => serde_json::from_slice(&body).expect("the body is JSON"),
             Answer::Failed { why, .. } => panic!("failed: {why}"),
+            Answer::Progress { .. } => panic!("nobody wanted to know"),
         }
     }
 }

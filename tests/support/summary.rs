@@ -49,6 +49,7 @@ pub fn told_within(server: &Server, query: &str, limit: Duration) -> Value {
     body
 }
 
+#[allow(dead_code, reason = "only some of the test files have one")]
 /// Nobody is told the key: neither who asked nor who reads the console.
 pub fn assert_no_key(server: &Server, said: &str, key: &str) {
     let lines = [server.stdout(), server.stderr()].concat().join("\n");
