@@ -2,7 +2,7 @@
 //! A name is told by what stands around it, never by its capital alone. What they have to do is judged in `actions.rs`.
 
 use super::chat::{Chat, Unit};
-use super::lexicon::class;
+use super::lexicon::{among, class};
 use std::collections::HashMap;
 
 /// What the places of a word must speak for together, for it to be a person.
@@ -127,7 +127,7 @@ fn place(chat: &Chat<'_>, unit: &Unit, at: usize) -> f32 {
         total += if is_ordered || is_last && speaks() { 2.0 } else { 0.0 };
     }
     let is_subject = is_head
-        || matches!(before, "and" | "but" | "that" | "then" | "so" | "think" | "said" | "if" | "or")
+        || among(before, "and but that then so think said if or")
         || chat.gap_before(unit.line, at, unit.from).trim_end_matches(' ').ends_with([',', ';', ':', '–', '—'])
         || chat.gap_before(unit.line, at, unit.from) == " - ";
     if is_subject && !gap.contains([',', ':']) {
@@ -169,51 +169,15 @@ fn duty(chat: &Chat<'_>, unit: &Unit, at: usize) -> f32 {
     if verb >= unit.to || !chat.is(verb, class::VERB) {
         return 0.0;
     }
-    let is_done_by_things = matches!(
+    let is_done_by_things = among(
         chat.text_of(verb),
-        "run"
-            | "take"
-            | "need"
-            | "get"
-            | "keep"
-            | "make"
-            | "help"
-            | "start"
-            | "stop"
-            | "show"
-            | "return"
-            | "handle"
-            | "support"
-            | "let"
-            | "allow"
-            | "cover"
-            | "include"
-            | "cost"
-            | "require"
-            | "change"
-            | "improve"
-            | "increase"
-            | "reduce"
-            | "use"
+        "run take need get keep make help start stop show return handle support let allow cover include cost require change improve increase reduce use",
     );
     let is_at_something = match text(verb + 1) {
         "" => false,
         "on" | "by" | "in" | "at" | "before" | "after" | "until" | "from" | "soon" | "fine" | "to" | "with"
         | "into" | "up" | "out" => {
-            matches!(
-                chat.text_of(verb),
-                "talk"
-                    | "speak"
-                    | "look"
-                    | "write"
-                    | "follow"
-                    | "reach"
-                    | "check"
-                    | "call"
-                    | "work"
-                    | "report"
-                    | "sign"
-            )
+            among(chat.text_of(verb), "talk speak look write follow reach check call work report sign")
         }
         _ => !chat.is(verb + 1, class::TIME),
     };

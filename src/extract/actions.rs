@@ -3,7 +3,7 @@
 
 use super::chat::{Chat, Reply, Unit};
 use super::closing::Formality;
-use super::lexicon::class;
+use super::lexicon::{among, class};
 use super::lists;
 use super::rewrite::{self, Telling};
 use super::settled::{TWINS_WITHIN, share_of_smaller};
@@ -213,7 +213,7 @@ fn assignment(chat: &Chat<'_>, unit: &Unit, opening: usize) -> Option<(usize, f3
         let may_be_told = at == opening
             || before.is_empty()
             || chat.tokens[at].is_mention
-            || matches!(before, "and" | "want" | "need" | "for" | "get")
+            || among(before, "and want need for get")
             || chat.gap_before(unit.line, at, unit.from).contains([',', ':', ';', '-', '–', '—']);
         let (weight, verb) = match chat.text_of(next) {
             "to" if !may_be_told => continue,
@@ -222,7 +222,7 @@ fn assignment(chat: &Chat<'_>, unit: &Unit, opening: usize) -> Option<(usize, f3
             }
             "needs" | "has" | "is" if chat.text_of(next + 1) == "to" => (2.4, next + 2),
             "is" if chat.text_of(next + 1) == "going" => (2.4, next + 3),
-            _ if matches!(before, "can" | "could" | "will" | "would" | "should") && at <= opening + 1 => (2.6, next),
+            _ if among(before, "can could will would should") && at <= opening + 1 => (2.6, next),
             _ => continue,
         };
         let verb = after_adverbs(chat, verb, unit.to);
@@ -258,22 +258,9 @@ fn push(
     let has_person =
         (verb + 1..to).any(|at| matches!(chat.text_of(at), "her" | "him" | "them") || chat.is(at, class::NAME));
     let has_object = has_person
-        && matches!(
+        && among(
             chat.text_of(verb),
-            "ping"
-                | "call"
-                | "ask"
-                | "tell"
-                | "email"
-                | "message"
-                | "phone"
-                | "contact"
-                | "remind"
-                | "invite"
-                | "notify"
-                | "inform"
-                | "write"
-                | "thank"
+            "ping call ask tell email message phone contact remind invite notify inform write thank",
         );
     let tail_subject = usize::from(has_object)
         + subject.iter().filter(|stem| **stem != chat.lexicon.word(chat.tokens[verb].word).stem).count();
@@ -370,12 +357,7 @@ fn request_before(chat: &Chat<'_>, unit: &Unit, verb: usize, cue: usize, found: 
 fn due_at(chat: &Chat<'_>, line: usize, from: usize, to: usize) -> Option<(usize, usize, usize)> {
     let time = (from..to).find(|&at| chat.is(at, class::TIME) || matches!(chat.text_of(at), "today"))?;
     let mut start = time;
-    while start > from
-        && matches!(
-            chat.text_of(start - 1),
-            "by" | "on" | "at" | "until" | "before" | "after" | "next" | "this" | "the" | "in" | "till"
-        )
-    {
+    while start > from && among(chat.text_of(start - 1), "by on at until before after next this the in till") {
         start -= 1;
     }
     Some((line, start, to))
@@ -463,12 +445,7 @@ fn accepts(chat: &Chat<'_>, unit: &Unit, found: &mut [Action]) -> bool {
 /// "Bob will set up staging" for what is promised, "Bob to set up staging" for what is asked.
 fn text(chat: &Chat<'_>, action: &Action) -> String {
     let (line, owner, speaker, mut task) = (action.line, action.owner, chat.speaker[action.line], action.task);
-    while task.1 > task.0 + 1
-        && matches!(
-            chat.text_of(task.1 - 1),
-            "please" | "then" | "lol" | "haha" | "though" | "right" | "ok" | "thanks" | "and"
-        )
-    {
+    while task.1 > task.0 + 1 && among(chat.text_of(task.1 - 1), "please then lol haha though right ok thanks and") {
         task.1 -= 1;
     }
     // Who promises speaks to somebody else; who is asked is spoken to.
@@ -521,8 +498,7 @@ fn antecedent(chat: &Chat<'_>, action: &Action) -> Option<(usize, String)> {
         .filter(|unit| unit.to <= from && unit.is_english && !chat.is_bait[unit.line] && !chat.is_machine(unit.line));
     let unit = before.into_iter().find(|unit| {
         let opening = chat.opening(unit).0;
-        let goes_back =
-            matches!(chat.text_of(opening), "it" | "it's" | "that" | "that's" | "this" | "they" | "they're" | "those");
+        let goes_back = among(chat.text_of(opening), "it it's that that's this they they're those");
         !goes_back
             && chat.text_of(unit.from) != "topic"
             && chat.subject(opening, unit.to).len() >= 2

@@ -4,7 +4,7 @@
 use super::Line;
 use super::absent;
 use super::guard;
-use super::lexicon::{Lexicon, class};
+use super::lexicon::{Lexicon, among, class};
 use super::tokens::{self, Token};
 use std::collections::HashMap;
 
@@ -97,11 +97,8 @@ impl<'a> Chat<'a> {
         }
         chat.meet_absent();
         chat.tell_languages();
-        let hesitations = chat
-            .tokens
-            .iter()
-            .filter(|token| matches!(chat.lexicon.text(token.word), "uh" | "um" | "mm" | "hmm" | "uhm" | "mm-hmm"))
-            .count();
+        let hesitations =
+            chat.tokens.iter().filter(|token| among(chat.lexicon.text(token.word), "uh um mm hmm uhm mm-hmm")).count();
         chat.is_speech = hesitations * SPEECH_WORDS_EACH > chat.tokens.len();
         chat.is_bait = (0..lines.len()).map(|line| guard::is_bait(&chat, line)).collect();
         chat
@@ -234,7 +231,7 @@ impl<'a> Chat<'a> {
             && !self.tokens[from].is_quoted
             && match (self.text_of(from), self.text_of(from + 1)) {
                 ("what" | "where" | "when" | "who" | "how" | "which" | "why", next) => {
-                    matches!(next, "do" | "does" | "did" | "is" | "are" | "should" | "can" | "could" | "shall")
+                    among(next, "do does did is are should can could shall")
                         || self.text_of(from) == "who" && self.is(from + 1, class::PAST)
                 }
                 ("did" | "do" | "have", "you") | ("does" | "did" | "has", "anyone" | "anybody" | "someone") => true,
@@ -353,25 +350,12 @@ impl<'a> Chat<'a> {
                 }
                 break;
             }
-            let is_kept_no = matches!(
+            let is_kept_no = among(
                 self.text_of(at),
-                "no" | "right"
-                    | "true"
-                    | "good"
-                    | "great"
-                    | "perfect"
-                    | "nice"
-                    | "cool"
-                    | "fine"
-                    | "thanks"
-                    | "also"
-                    | "then"
-                    | "again"
-                    | "sure"
-                    | "but"
+                "no right true good great perfect nice cool fine thanks also then again sure but",
             ) && at + 1 < unit.to
                 && self.gap_before(unit.line, at + 1, unit.from).trim().is_empty()
-                && !matches!(self.text_of(at), "but" | "also" | "then" | "again" | "sure");
+                && !among(self.text_of(at), "but also then again sure");
             if let Some(length) = self.filler_phrase(at, unit.to) {
                 at += length;
                 continue;
@@ -389,7 +373,7 @@ impl<'a> Chat<'a> {
     fn is_greeting_to(&self, unit: &Unit, at: usize) -> bool {
         matches!(self.text_of(at), "hello" | "hi" | "hey")
             && at + 1 < unit.to
-            && matches!(self.text_of(at + 1), "from" | "to" | "at" | "in" | "of" | "for" | "with" | "again")
+            && among(self.text_of(at + 1), "from to at in of for with again")
             && self.gap_before(unit.line, at + 1, unit.from).trim().is_empty()
     }
 
@@ -415,7 +399,7 @@ impl<'a> Chat<'a> {
             return false;
         }
         let word = self.text_of(at);
-        if matches!(word, "uh" | "um" | "uhm" | "mm" | "erm" | "er" | "hmm" | "mm-hmm") {
+        if among(word, "uh um uhm mm erm er hmm mm-hmm") {
             return true;
         }
         if at + 1 >= to || self.tokens[at].is_quoted {
@@ -424,9 +408,7 @@ impl<'a> Chat<'a> {
         let next = self.text_of(at + 1);
         let is_spaced = self.tokens[at + 1].start == self.tokens[at].end + 1;
         is_spaced
-            && (word == next
-                && self.is(at, class::STOP)
-                && !matches!(word, "that" | "had" | "no" | "really" | "very" | "so")
+            && (word == next && self.is(at, class::STOP) && !among(word, "that had no really very so")
                 || word.len() <= 2
                     && word.len() < next.len()
                     && next.starts_with(word)
@@ -439,7 +421,7 @@ impl<'a> Chat<'a> {
         let gap = self.gap_before(unit.line, next, unit.from);
         self.tokens[at].is_mention
             || gap.contains([',', ':', '-', '–', '—'])
-            || (matches!(self.text_of(next), "can" | "could" | "would" | "will" | "please" | "do" | "did" | "are")
+            || (among(self.text_of(next), "can could would will please do did are")
                 && next + 1 < unit.to
                 && self.text_of(next + 1) == "you")
             || self.text_of(next) == "please"

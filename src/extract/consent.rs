@@ -2,7 +2,7 @@
 //! What they weigh among other decisions is judged in `decisions.rs`.
 
 use super::chat::{Chat, Reply, Unit};
-use super::lexicon::class;
+use super::lexicon::{among, class};
 use super::weigh::overlap;
 
 /// Said outright.
@@ -36,9 +36,9 @@ pub fn settled(chat: &Chat<'_>, index: usize) -> Option<Settled> {
 
 /// "ok agreed, we ship on Friday".
 fn led(chat: &Chat<'_>, unit: &Unit) -> Option<Settled> {
-    let head = (unit.from..unit.to.min(unit.from + 3)).find(|&at| !chat.is(at, class::FILLER)).filter(|&at| {
-        matches!(chat.text_of(at), "agreed" | "decided" | "settled" | "deal" | "approved" | "confirmed")
-    })?;
+    let head = (unit.from..unit.to.min(unit.from + 3))
+        .find(|&at| !chat.is(at, class::FILLER))
+        .filter(|&at| among(chat.text_of(at), "agreed decided settled deal approved confirmed"))?;
     let from = head + 1;
     if unit.is_question || from + 2 > unit.to || !is_apart(chat, unit, from) {
         return None;
@@ -49,13 +49,11 @@ fn led(chat: &Chat<'_>, unit: &Unit) -> Option<Settled> {
 /// "We ship on Friday, decided."
 fn closed(chat: &Chat<'_>, unit: &Unit) -> Option<Settled> {
     let last = unit.to - 1;
-    if unit.is_question || !matches!(chat.text_of(last), "decided" | "settled" | "agreed" | "final" | "deal") {
+    if unit.is_question || !among(chat.text_of(last), "decided settled agreed final deal") {
         return None;
     }
     let mut to = last;
-    while to > unit.from
-        && matches!(chat.text_of(to - 1), "that's" | "it's" | "is" | "that" | "all" | "so" | "and" | "done" | "a")
-    {
+    while to > unit.from && among(chat.text_of(to - 1), "that's it's is that all so and done a") {
         to -= 1;
     }
     let from = chat.opening(unit).0;
@@ -70,14 +68,10 @@ fn consented(chat: &Chat<'_>, index: usize) -> Option<Settled> {
     let head = chat.text_of(next.from);
     let asks = next.is_question
         && next.to - next.from <= CONSENT_WORDS_MAX
-        && (matches!(head, "agreed" | "ok" | "okay" | "deal" | "objections" | "fine" | "yes" | "alright")
-            && next.to - next.from <= 2
+        && (among(head, "agreed ok okay deal objections fine yes alright") && next.to - next.from <= 2
             || matches!((head, chat.text_of(next.to - 1)), ("any", "objections" | "objection"))
-            || matches!(head, "everyone" | "everybody" | "all" | "sound" | "sounds" | "does")
-                && matches!(
-                    chat.text_of(next.to - 1),
-                    "ok" | "okay" | "good" | "fine" | "agreed" | "agree" | "that" | "everyone" | "all" | "work"
-                ));
+            || among(head, "everyone everybody all sound sounds does")
+                && among(chat.text_of(next.to - 1), "ok okay good fine agreed agree that everyone all work"));
     let from = chat.opening(unit).0;
     let is_nodded = (unit.line + 1..chat.lines.len().min(unit.line + 1 + NODS_WITHIN))
         .any(|line| chat.speaker[line] != chat.speaker[unit.line] && chat.reply(line) == Reply::Nod);
@@ -115,29 +109,9 @@ fn is_apart(chat: &Chat<'_>, unit: &Unit, at: usize) -> bool {
 /// "I think", "it is", "you are": nothing that people settle.
 fn is_opinion(chat: &Chat<'_>, from: usize, to: usize) -> bool {
     from >= to
-        || matches!(
+        || among(
             chat.text_of(from),
-            "i" | "i'm"
-                | "i'd"
-                | "i've"
-                | "it"
-                | "it's"
-                | "its"
-                | "that"
-                | "that's"
-                | "this"
-                | "you"
-                | "you're"
-                | "they"
-                | "he"
-                | "she"
-                | "there"
-                | "as"
-                | "like"
-                | "if"
-                | "what"
-                | "how"
-                | "when"
+            "i i'm i'd i've it it's its that that's this you you're they he she there as like if what how when",
         )
 }
 
@@ -148,26 +122,10 @@ fn is_plan(chat: &Chat<'_>, from: usize, to: usize) -> bool {
     }
     let next = if from + 1 < to { chat.text_of(from + 1) } else { "" };
     match chat.text_of(from) {
-        "we" => !matches!(
-            next,
-            "need"
-                | "should"
-                | "could"
-                | "might"
-                | "can"
-                | "can't"
-                | "have"
-                | "had"
-                | "were"
-                | "did"
-                | "don't"
-                | "are"
-                | "must"
-        ),
+        "we" => !among(next, "need should could might can can't have had were did don't are must"),
         "we'll" | "let's" | "we're" | "no" => true,
         "the" | "our" => (from..to).any(|at| {
-            matches!(chat.text_of(at), "will" | "moves" | "stays" | "goes" | "ships" | "becomes" | "starts")
-                || chat.is(at, class::TIME)
+            among(chat.text_of(at), "will moves stays goes ships becomes starts") || chat.is(at, class::TIME)
         }),
         _ => chat.is(from, class::VERB) && !chat.is(from, class::IDLE | class::STOP),
     }

@@ -4,7 +4,7 @@
 use super::chat::{Chat, Reply, Unit};
 use super::closing::{Formality, Mark, Rules, mark};
 use super::consent;
-use super::lexicon::class;
+use super::lexicon::{among, class};
 use super::rewrite::{self, Telling};
 use super::settled::{add_lines, limit, merge, reschedule, supersede, withdraw};
 use super::weigh::overlap;
@@ -207,8 +207,7 @@ fn offers_choice(chat: &Chat<'_>, unit: &Unit) -> bool {
 /// "Drop it in the next minor" means nothing without what was asked: the question is told along.
 fn with_question(chat: &Chat<'_>, unit: &Unit, mut decision: Decision) -> Decision {
     let head = chat.opening(unit).0;
-    let has_pronoun =
-        (head..unit.to.min(head + 3)).any(|at| matches!(chat.text_of(at), "it" | "that" | "this" | "them" | "those"));
+    let has_pronoun = (head..unit.to.min(head + 3)).any(|at| among(chat.text_of(at), "it that this them those"));
     if decision.subject.len() > 3 || !(has_pronoun || decision.subject.len() < 2) {
         return decision;
     }
@@ -330,24 +329,7 @@ fn antecedent(chat: &Chat<'_>, rules: &Rules, unit: &Unit, weight: f32) -> Optio
 fn is_told(chat: &Chat<'_>, from: usize, cue: usize) -> bool {
     (from..cue).any(|at| {
         chat.is(at, class::TELLING)
-            || matches!(
-                chat.text_of(at),
-                "would"
-                    | "could"
-                    | "why"
-                    | "what"
-                    | "when"
-                    | "where"
-                    | "how"
-                    | "who"
-                    | "until"
-                    | "after"
-                    | "before"
-                    | "once"
-                    | "at"
-                    | "even"
-                    | "though"
-            )
+            || among(chat.text_of(at), "would could why what when where how who until after before once at even though")
     })
 }
 
@@ -368,26 +350,11 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
     let asked = (unit.line.saturating_sub(6)..=unit.line).flat_map(|line| chat.units_of(line)).any(|before| {
         before.is_question
             && (before.from..before.to.min(before.from + 6))
-                .any(|at| matches!(chat.text_of(at), "should" | "which" | "what" | "or" | "where" | "when" | "how"))
+                .any(|at| among(chat.text_of(at), "should which what or where when how"))
     });
     total += if asked { 0.4 } else { 0.0 };
     let tail = chat.text_of(unit.to - 1);
-    let asks_consent = matches!(
-        tail,
-        "objections"
-            | "right"
-            | "ok"
-            | "okay"
-            | "agreed"
-            | "everyone"
-            | "everybody"
-            | "good"
-            | "fine"
-            | "deal"
-            | "all"
-            | "yes"
-            | "then"
-    );
+    let asks_consent = among(tail, "objections right ok okay agreed everyone everybody good fine deal all yes then");
     if unit.is_question && !asks_consent {
         total -= 2.0;
     }
@@ -417,8 +384,7 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
         .count();
     total += if chat.is_speech { 0.0 } else { 0.3 * nods_before.min(2) as f32 };
     let is_finding = matches!(chat.text_of(opening), "nobody" | "noone")
-        && (opening..unit.to)
-            .any(|at| matches!(chat.text_of(at), "has" | "have" | "had" | "is" | "was" | "knows" | "did" | "else"));
+        && (opening..unit.to).any(|at| among(chat.text_of(at), "has have had is was knows did else"));
     total -= if is_finding { 1.5 } else { 0.0 };
     total -= match chat.text_of(opening) {
         "i'll" | "i" | "i'm" | "you" | "she" | "he" => 1.0,
@@ -442,10 +408,7 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
                 && chat.text_of(at + 1) != "keep"
                 && chat.text_of(at + 1) != "stay"
                 && chat.text_of(at + 1) != "stop"
-                || matches!(
-                    chat.text_of(at + 1),
-                    "discuss" | "talk" | "look" | "begin" | "continue" | "take" | "get" | "call" | "try"
-                ))
+                || among(chat.text_of(at + 1), "discuss talk look begin continue take get call try"))
     });
     if idle { total - 1.5 } else { total }
 }
@@ -455,27 +418,9 @@ fn clause(chat: &Chat<'_>, unit: &Unit, opening: usize, cue: usize) -> (usize, u
     let mut to = unit.to;
     for at in cue.max(opening) + 2..unit.to {
         let gap = chat.gap_before(unit.line, at, unit.from);
-        let begins_clause = matches!(
+        let begins_clause = among(
             chat.text_of(at),
-            "i'll"
-                | "i"
-                | "i'm"
-                | "can"
-                | "could"
-                | "objections"
-                | "any"
-                | "everyone"
-                | "ok"
-                | "right"
-                | "agreed"
-                | "what"
-                | "thoughts"
-                | "does"
-                | "is"
-                | "that"
-                | "you"
-                | "lol"
-                | "haha"
+            "i'll i i'm can could objections any everyone ok right agreed what thoughts does is that you lol haha",
         ) || chat.mention_at(at, unit.to).is_some();
         if gap.contains([',', ';', '-', '–', '—', '(', '?']) && gap.trim() != "" && begins_clause && at > opening + 2
         {
@@ -500,8 +445,7 @@ fn build(chat: &Chat<'_>, unit: &Unit, from: usize, to: usize, score: f32, is_ma
         Telling { line: unit.line, from, to, speaker: chat.speaker[unit.line], addressee: chat.addressee(unit.line) };
     let telling = if is_marked { telling } else { phrase(chat, telling) };
     let first = telling.from;
-    let led = first > unit.from
-        && matches!(chat.text_of(first - 1), "let's" | "we'll" | "we" | "to" | "will" | "just" | "should");
+    let led = first > unit.from && among(chat.text_of(first - 1), "let's we'll we to will just should");
     let opening = if led && chat.is(first, class::VERB) {
         Opening::Verb
     } else if chat.is(first, class::STOP) {
@@ -543,10 +487,7 @@ fn phrase(chat: &Chat<'_>, telling: Telling) -> Telling {
             ["we", _, ..]
                 if from + 1 < to
                     && chat.is(from + 1, class::VERB)
-                    && !matches!(
-                        texts[1],
-                        "need" | "want" | "like" | "have" | "know" | "think" | "love" | "hope" | "wish"
-                    ) =>
+                    && !among(texts[1], "need want like have know think love hope wish") =>
             {
                 1
             }

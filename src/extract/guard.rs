@@ -1,6 +1,7 @@
 //! Tells lines that speak to the summarizer instead of to people. They stay quotable, but decide nothing.
 
 use super::chat::Chat;
+use super::lexicon::among;
 
 /// Words of command over a reader's instructions, and what they are about.
 const COMMANDS: &[&str] = &["ignore", "disregard", "forget", "override", "bypass", "discard", "replace"];
@@ -64,20 +65,7 @@ fn commands(words: &[&str]) -> bool {
         COMMANDS.contains(word)
             && near.iter().any(|next| OBJECTS.contains(next))
             && (near.iter().any(|next| {
-                matches!(
-                    *next,
-                    "all"
-                        | "above"
-                        | "previous"
-                        | "prior"
-                        | "earlier"
-                        | "preceding"
-                        | "instructions"
-                        | "prompt"
-                        | "system"
-                        | "everything"
-                        | "your"
-                )
+                among(*next, "all above previous prior earlier preceding instructions prompt system everything your")
             }))
     }) || words.windows(3).any(|three| {
         matches!(
@@ -149,31 +137,11 @@ fn addresses_machine(words: &[&str]) -> bool {
                 Some(&"dear" | &"hey" | &"attention" | &"note" | &"to" | &"the" | &"your" | &"this")
             );
         let is_told = near.iter().any(|next| {
-            matches!(
-                *next,
-                "must"
-                    | "say"
-                    | "says"
-                    | "state"
-                    | "output"
-                    | "print"
-                    | "pretend"
-                    | "ignore"
-                    | "should"
-                    | "report"
-                    | "list"
-                    | "write"
-                    | "include"
-                    | "add"
-                    | "record"
-            )
+            among(*next, "must say says state output print pretend ignore should report list write include add record")
         });
         let is_target = before.iter().any(|order| ORDERS.contains(order))
-            && before.iter().any(|own| matches!(*own, "your" | "in" | "to" | "into" | "as"))
-            && matches!(
-                *word,
-                "summary" | "digest" | "recap" | "key_decisions" | "action_items" | "bullet_points" | "decisions"
-            )
+            && before.iter().any(|own| among(*own, "your in to into as"))
+            && among(*word, "summary digest recap key_decisions action_items bullet_points decisions")
             && matches!(before.last(), Some(&"your" | &"the" | &"key" | &"in" | &"to" | &"into"))
             && before.contains(&"your");
         (is_called && is_told && *word != "bot" && *word != "decisions") || is_target
@@ -211,17 +179,9 @@ fn forges(chat: &Chat<'_>, text: &str) -> bool {
             return false;
         };
         let name = name.trim();
-        let is_role = matches!(
+        let is_role = among(
             name.to_ascii_lowercase().as_str(),
-            "system"
-                | "assistant"
-                | "human"
-                | "user"
-                | "developer"
-                | "summarizer"
-                | "summary"
-                | "instructions"
-                | "instruction"
+            "system assistant human user developer summarizer summary instructions instruction",
         );
         // "Bob: can you …" calls Bob; a second line in his name, or one with a mark, is forged.
         let is_person = name.len() <= 64

@@ -1,7 +1,7 @@
 //! Finds questions that nobody answered. A doubtful one counts as answered: a false alarm costs more than a miss.
 
 use super::chat::{Chat, Reply, Unit};
-use super::lexicon::class;
+use super::lexicon::{among, class};
 use super::rewrite;
 use super::weigh::overlap;
 
@@ -48,7 +48,7 @@ fn is_real(chat: &Chat<'_>, unit: &Unit) -> bool {
         return false;
     }
     let tail = chat.text_of(unit.to - 1);
-    let is_tag = matches!(tail, "right" | "no" | "huh" | "eh" | "lol" | "haha" | "ok" | "yeah" | "innit");
+    let is_tag = among(tail, "right no huh eh lol haha ok yeah innit");
     // "What do we get her?" is about something with one word of it.
     let asks_thing = length >= 5 && Kind::of(chat, unit) != Kind::Truth;
     !is_tag
@@ -89,7 +89,7 @@ fn is_answered(chat: &Chat<'_>, unit: &Unit, subject: &[u32]) -> bool {
             (reply.from..reply.to).any(|at| chat.mention_at(at, reply.to).is_some_and(|(person, _)| person == asker))
         });
         // "Yes" may come a little later; "noted" is about what stands right before it.
-        let is_plain = matches!(chat.text_of(first.from), "yes" | "no" | "yep" | "nope" | "nah" | "yeah" | "yup");
+        let is_plain = among(chat.text_of(first.from), "yes no yep nope nah yeah yup");
         let is_nod = chat.reply(line) != Reply::Other && others < if is_plain { 2 } else { 1 };
         let fits = (others == 0 || others == 1 && !matches!(kind, Kind::Truth | Kind::Thing))
             && chat.units_of(line).iter().any(|reply| kind.fits(chat, reply));
@@ -162,11 +162,8 @@ impl Kind {
         }
         let (from, called) = chat.opening(reply);
         // A change of subject says so, and whoever calls somebody else does not answer.
-        let is_aside =
-            matches!(
-                chat.text_of(reply.from),
-                "btw" | "anyway" | "anyways" | "hi" | "hello" | "hey" | "morning" | "thanks" | "thank"
-            ) || matches!(chat.text_of(from), "btw" | "anyway" | "meanwhile" | "gotta" | "brb" | "lunch" | "sorry");
+        let is_aside = among(chat.text_of(reply.from), "btw anyway anyways hi hello hey morning thanks thank")
+            || among(chat.text_of(from), "btw anyway meanwhile gotta brb lunch sorry");
         if is_aside || called.is_some_and(|person| person != chat.speaker[reply.line]) && !self.wants_person() {
             return false;
         }
@@ -176,38 +173,7 @@ impl Kind {
         let head = from..reply.to.min(from + 4);
         // What goes on with "it", "they", "she" goes on with the question.
         let refers = head.clone().any(|at| {
-            matches!(
-                chat.text_of(at),
-                "it" | "it's"
-                    | "its"
-                    | "that"
-                    | "that's"
-                    | "those"
-                    | "these"
-                    | "them"
-                    | "they"
-                    | "they're"
-                    | "he"
-                    | "he's"
-                    | "she"
-                    | "she's"
-                    | "both"
-                    | "neither"
-                    | "either"
-                    | "none"
-                    | "one"
-                    | "nobody"
-                    | "nothing"
-                    | "everything"
-                    | "same"
-                    | "depends"
-                    | "probably"
-                    | "maybe"
-                    | "usually"
-                    | "apparently"
-                    | "afaik"
-                    | "should"
-            )
+            among(chat.text_of(at), "it it's its that that's those these them they they're he he's she she's both neither either none one nobody nothing everything same depends probably maybe usually apparently afaik should")
         });
         let is_fragment = reply.to - from <= 4;
         let any = |test: &dyn Fn(usize) -> bool| (reply.from..reply.to).any(test);
@@ -217,80 +183,27 @@ impl Kind {
                 any(&|at| {
                     chat.mention_at(at, reply.to).is_some()
                         || matches!(chat.text_of(at), "me" | "nobody" | "everyone" | "mine")
-                }) || head.clone().any(|at| matches!(chat.text_of(at), "i" | "i'll" | "i'm" | "i've" | "we" | "we'll"))
+                }) || head.clone().any(|at| among(chat.text_of(at), "i i'll i'm i've we we'll"))
             }
             Kind::Time => any(&|at| {
-                chat.is(at, class::TIME | class::NUMBER)
-                    || matches!(chat.text_of(at), "now" | "soon" | "later" | "after" | "once")
+                chat.is(at, class::TIME | class::NUMBER) || among(chat.text_of(at), "now soon later after once")
             }),
-            Kind::Place => any(&|at| {
-                matches!(
-                    chat.text_of(at),
-                    "in" | "at" | "on" | "under" | "behind" | "near" | "here" | "there" | "next" | "from"
-                )
-            }),
+            Kind::Place => any(&|at| among(chat.text_of(at), "in at on under behind near here there next from")),
             Kind::Number => any(&|at| {
                 chat.is(at, class::NUMBER)
-                    || matches!(
-                        chat.text_of(at),
-                        "one"
-                            | "two"
-                            | "three"
-                            | "four"
-                            | "five"
-                            | "ten"
-                            | "many"
-                            | "few"
-                            | "a"
-                            | "none"
-                            | "most"
-                            | "all"
-                            | "about"
-                            | "only"
-                    )
+                    || among(chat.text_of(at), "one two three four five ten many few a none most all about only")
             }),
             Kind::Thing => {
                 is_fragment
-                    || head.clone().any(|at| {
-                        matches!(
-                            chat.text_of(at),
-                            "because"
-                                | "to"
-                                | "by"
-                                | "with"
-                                | "the"
-                                | "a"
-                                | "an"
-                                | "i'd"
-                                | "we"
-                                | "i"
-                                | "you"
-                                | "use"
-                                | "try"
-                                | "some"
-                        )
-                    })
+                    || head
+                        .clone()
+                        .any(|at| among(chat.text_of(at), "because to by with the a an i'd we i you use try some"))
             }
             Kind::Truth => {
                 head.clone().any(|at| {
-                    matches!(
+                    among(
                         chat.text_of(at),
-                        "not"
-                            | "i"
-                            | "we"
-                            | "i've"
-                            | "we've"
-                            | "already"
-                            | "i'd"
-                            | "only"
-                            | "never"
-                            | "always"
-                            | "still"
-                            | "did"
-                            | "does"
-                            | "was"
-                            | "you"
-                            | "if"
+                        "not i we i've we've already i'd only never always still did does was you if",
                     )
                 }) || is_fragment && !chat.subject(from, reply.to).is_empty()
             }

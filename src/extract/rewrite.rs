@@ -2,7 +2,7 @@
 //! What it cannot tell safely it quotes: `Bob: ...`.
 
 use super::chat::{Chat, Unit};
-use super::lexicon::class;
+use super::lexicon::{among, class};
 use std::fmt::Write;
 
 /// No item is longer, whatever was written.
@@ -117,7 +117,7 @@ fn statement(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
 
 /// The sentence begins with the speaker: his or her name will open it.
 fn is_self(chat: &Chat<'_>, at: usize) -> bool {
-    matches!(chat.text_of(at), "i" | "i'm" | "i'll" | "i've" | "i'd" | "my") && !chat.tokens[at].is_quoted
+    among(chat.text_of(at), "i i'm i'll i've i'd my") && !chat.tokens[at].is_quoted
 }
 
 /// A bare verb in front and no subject: somebody is told to do something.
@@ -175,12 +175,8 @@ fn told(chat: &Chat<'_>, telling: Telling, words_max: usize, mut named: bool) ->
     let (to, is_cut) = cut(chat, telling, words_max);
     let name = chat.name(telling.speaker);
     // "They" means the speaker only where nobody could think of the group.
-    let has_group = (telling.from..to).any(|at| {
-        matches!(
-            chat.text_of(at),
-            "we" | "us" | "our" | "we're" | "we'll" | "we've" | "we'd" | "they" | "their" | "them"
-        )
-    });
+    let has_group =
+        (telling.from..to).any(|at| among(chat.text_of(at), "we us our we're we'll we've we'd they their them"));
     let mut out = signs_before(chat, telling).to_string();
     let mut wants_s = false;
     for at in telling.from..to {
@@ -203,36 +199,16 @@ fn told(chat: &Chat<'_>, telling: Telling, words_max: usize, mut named: bool) ->
         }
         if std::mem::take(&mut wants_s)
             && (chat.is(at, class::VERB)
-                || matches!(
-                    word,
-                    "am" | "don't"
-                        | "haven't"
-                        | "have"
-                        | "do"
-                        | "need"
-                        | "want"
-                        | "like"
-                        | "use"
-                        | "see"
-                        | "take"
-                        | "make"
-                        | "put"
-                        | "come"
-                        | "mean"
-                        | "thank"
-                ))
+                || among(word, "am don't haven't have do need want like use see take make put come mean thank"))
         {
             out.push_str(&with_s(word));
             continue;
         }
         let next = if at + 1 < to { chat.text_of(at + 1) } else { "" };
         let they = named && !has_group;
-        let is_inverted = at == telling.from
-            || matches!(
-                chat.text_of(at - 1),
-                "what" | "how" | "why" | "where" | "when" | "who" | "so" | "nor" | "neither"
-            );
-        if next == "i" && is_inverted && !they && matches!(word, "am" | "do" | "have" | "don't" | "haven't") {
+        let is_inverted =
+            at == telling.from || among(chat.text_of(at - 1), "what how why where when who so nor neither");
+        if next == "i" && is_inverted && !they && among(word, "am do have don't haven't") {
             out.push_str(&with_s(word));
             continue;
         }
@@ -427,7 +403,7 @@ pub fn finish(text: &str) -> String {
 /// Lower case for a first letter that is a capital only because a sentence began.
 pub fn lower_first(chat: &Chat<'_>, at: usize, text: &str) -> String {
     let is_plain = chat.is(at, class::STOP | class::VERB | class::FILLER)
-        && !matches!(chat.text_of(at), "i" | "i'm" | "i'll" | "i've" | "i'd")
+        && !among(chat.text_of(at), "i i'm i'll i've i'd")
         && chat.mention_at(at, at + 1).is_none();
     let mut letters = text.chars();
     match letters.next() {

@@ -3,7 +3,7 @@
 
 use super::chat::{Chat, Unit};
 use super::cues::{Cue, Cues};
-use super::lexicon::{Lexicon, class};
+use super::lexicon::{Lexicon, among, class};
 
 /// What comes before the verb of something that the speaker will do.
 const PROMISES: &[Cue] = &[
@@ -84,23 +84,9 @@ pub fn task_after_mark(chat: &Chat<'_>, unit: &Unit) -> Option<usize> {
 
 pub fn after_adverbs(chat: &Chat<'_>, mut at: usize, to: usize) -> usize {
     while at < to
-        && matches!(
+        && among(
             chat.text_of(at),
-            "also"
-                | "just"
-                | "then"
-                | "definitely"
-                | "probably"
-                | "quickly"
-                | "please"
-                | "maybe"
-                | "both"
-                | "now"
-                | "gladly"
-                | "happily"
-                | "try"
-                | "personally"
-                | "either"
+            "also just then definitely probably quickly please maybe both now gladly happily try personally either",
         )
     {
         at += 1;
@@ -119,14 +105,11 @@ pub fn is_task_verb(chat: &Chat<'_>, at: usize, to: usize) -> bool {
     }
     let next = if at + 1 < to { chat.text_of(at + 1) } else { "" };
     match chat.text_of(at) {
-        "take" => !matches!(next, "a" | "the" | "back" | "your" | "off" | "it") || matches!(next, "the" | "it"),
-        "look" => matches!(next, "into" | "at" | "up" | "for" | "over"),
+        "take" => !among(next, "a the back your off it") || matches!(next, "the" | "it"),
+        "look" => among(next, "into at up for over"),
         "keep" => matches!(next, "track" | "notes" | "an" | "the"),
-        "get" => !matches!(
-            next,
-            "back" | "it" | "there" | "some" | "going" | "coffee" | "lunch" | "home" | "to" | "used" | "over" | "off"
-        ),
-        "do" => !matches!(next, "my" | "anything" | "so" | "well" | "better" | "fine"),
+        "get" => !among(next, "back it there some going coffee lunch home to used over off"),
+        "do" => !among(next, "my anything so well better fine"),
         "make" => !matches!(next, "it" | "sense"),
         "give" => !matches!(next, "up" | "you" | "it" | "them"),
         "ask" => !matches!(next, "you" | "a" | "why"),
@@ -146,34 +129,13 @@ pub fn is_task_verb(chat: &Chat<'_>, at: usize, to: usize) -> bool {
 }
 
 pub fn is_pronoun_task(chat: &Chat<'_>, verb: usize, to: usize) -> bool {
-    matches!(
+    among(
         chat.text_of(verb),
-        "take"
-            | "do"
-            | "handle"
-            | "own"
-            | "grab"
-            | "pick"
-            | "sort"
-            | "manage"
-            | "tackle"
-            | "look"
-            | "cover"
-            | "fix"
-            | "send"
-            | "write"
-            | "book"
-            | "order"
-            | "check"
-            | "make"
-            | "set"
-            | "update"
-            | "file"
+        "take do handle own grab pick sort manage tackle look cover fix send write book order check make set update file",
     ) && (verb + 1..to).all(|at| {
         chat.is(at, class::STOP | class::TIME | class::VERB | class::NUMBER)
             || matches!(chat.text_of(at), "one" | "care" | "into")
-    }) && (verb + 1..to)
-        .any(|at| matches!(chat.text_of(at), "it" | "that" | "this" | "one" | "those" | "these" | "them" | "care"))
+    }) && (verb + 1..to).any(|at| among(chat.text_of(at), "it that this one those these them care"))
 }
 
 /// "we need a budget", "someone has to call them", "who informs the landlord?": the tokens of the thing needed.
@@ -182,7 +144,7 @@ pub fn need(chat: &Chat<'_>, from: usize, to: usize) -> Option<(usize, usize)> {
         "who" | "need" | "needs" | "missing" => true,
         "has" | "have" => at + 1 < to && chat.text_of(at + 1) == "to",
         "should" | "must" | "to" | "can" | "could" => {
-            at > from && matches!(chat.text_of(at - 1), "someone" | "somebody" | "anyone" | "anybody" | "who" | "one")
+            at > from && among(chat.text_of(at - 1), "someone somebody anyone anybody who one")
         }
         _ => false,
     })?;
@@ -191,27 +153,12 @@ pub fn need(chat: &Chat<'_>, from: usize, to: usize) -> Option<(usize, usize)> {
     }
     let mut start = at + 1;
     while start < to
-        && matches!(
-            chat.text_of(start),
-            "to" | "someone"
-                | "somebody"
-                | "anyone"
-                | "also"
-                | "still"
-                | "is"
-                | "be"
-                | "can"
-                | "could"
-                | "will"
-                | "would"
-                | "wants"
-                | "has"
-        )
+        && among(chat.text_of(start), "to someone somebody anyone also still is be can could will would wants has")
     {
         start += 1;
     }
     let mut end = to;
-    while end > start && matches!(chat.text_of(end - 1), "and" | "so" | "but" | "though" | "too") {
+    while end > start && among(chat.text_of(end - 1), "and so but though too") {
         end -= 1;
     }
     (!chat.subject(start, end).is_empty()).then_some((start, end))
@@ -225,35 +172,7 @@ pub fn clause_end(chat: &Chat<'_>, unit: &Unit, verb: usize) -> usize {
             let parts = gap.contains([',', ';', '–', '—', '('])
                 || gap.contains(" - ")
                 || gap.contains(':') && gap.trim() != ":";
-            let is_new = matches!(
-                chat.text_of(at),
-                "i" | "i've"
-                    | "i'm"
-                    | "i'll"
-                    | "it's"
-                    | "that's"
-                    | "we"
-                    | "you"
-                    | "can"
-                    | "could"
-                    | "they"
-                    | "it"
-                    | "this"
-                    | "that"
-                    | "there"
-                    | "but"
-                    | "ok"
-                    | "lol"
-                    | "is"
-                    | "does"
-                    | "what"
-                    | "who"
-                    | "will"
-                    | "please"
-                    | "thanks"
-                    | "if"
-                    | "then"
-            ) || chat.mention_at(at, unit.to).is_some();
+            let is_new = among(chat.text_of(at), "i i've i'm i'll it's that's we you can could they it this that there but ok lol is does what who will please thanks if then") || chat.mention_at(at, unit.to).is_some();
             parts && is_new
         })
         .unwrap_or(unit.to)

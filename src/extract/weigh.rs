@@ -2,7 +2,7 @@
 //! regression on dialogues with human summaries.
 
 use super::chat::{Chat, Reply, Unit};
-use super::lexicon::class;
+use super::lexicon::{among, class};
 use super::rewrite;
 
 /// Share of the largest overlap with what is taken that a candidate loses.
@@ -117,10 +117,8 @@ fn score(chat: &Chat<'_>, frequencies: &Frequencies, index: usize, unit: &Unit) 
         total += 0.05;
     }
     // "This leaves us with that" says little to who sees nothing before it.
-    let dangles = matches!(
-        chat.text_of(chat.opening(unit).0),
-        "this" | "that" | "that's" | "it" | "it's" | "they" | "they're" | "which" | "those" | "these" | "he" | "she"
-    );
+    let dangles =
+        among(chat.text_of(chat.opening(unit).0), "this that that's it it's they they're which those these he she");
     total -= if dangles { DANGLING_COST } else { 0.0 };
     if chat.is_bait[unit.line] {
         total - 2.0
