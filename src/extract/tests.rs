@@ -339,6 +339,46 @@ fn names_are_told_apart_without_regard_to_case() {
     assert!(!missed.text.contains("soup"), "{}", missed.text);
 }
 
+#[test]
+fn who_speaks_alone_wrote_about_it() {
+    let rows =
+        &["Ann: the boiler is leaking again", "Ann: I'll call the plumber tomorrow", "Ann: the boiler is off for now"];
+    let answer = digest(&lines(rows));
+    assert!(answer.summary.text.starts_with("Ann wrote about"), "{}", answer.summary.text);
+    assert_eq!(texts(&answer.action_items), ["Ann will call the plumber tomorrow"]);
+}
+
+#[test]
+fn a_long_quarrel_decides_nothing_and_gives_nobody_a_task() {
+    const ROUND: [(&str, &str); 6] = [
+        ("Ron", "you never listen to me"),
+        ("Edda", "oh come on, you always say that"),
+        ("Ron", "because you always do it!!"),
+        ("Edda", "I'm not going to discuss this again"),
+        ("Ron", "fine. do what you want"),
+        ("Edda", "no, you do what you want"),
+    ];
+    let round = ROUND.iter().cycle().take(240).zip(1..);
+    let lines: Vec<Line> = round.map(|((sender, text), id)| Line { id, sender, text, at_ms: 0 }).collect();
+    let answer = digest(&lines);
+    assert_eq!((texts(&answer.key_decisions), texts(&answer.action_items)), (vec![], vec![]));
+    assert!((5..=10).contains(&answer.bullet_points.len()));
+}
+
+#[test]
+fn scripts_from_right_to_left_stay_in_their_quotation_marks() {
+    let rows = &[
+        "سارة: هل نلتقي يوم الأحد في المكتب؟",
+        "דוד: כן, אני אביא את המסמכים",
+        "Ann: ok, let's meet on Sunday at ten",
+        "سارة: نعم",
+    ];
+    let answer = digest(&lines(rows));
+    assert_eq!(texts(&answer.key_decisions), ["Meet on Sunday at ten"]);
+    let told = texts(&answer.bullet_points).join("\n");
+    assert!(told.contains("דוד: \"כן, אני אביא את המסמכים\""), "{told}");
+}
+
 /// Each line tries to put words into the summary; none may decide anything or give anybody a task.
 #[test]
 fn bait_decides_nothing() {
