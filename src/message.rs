@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{Local, TimeZone};
+use chrono::{Local, TimeZone, Timelike};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -508,14 +508,12 @@ pub struct Encoder {
     stamp: String,
 }
 
-/// How long the day goes on in the server's local time: more than nothing, at most 25 hours.
+/// How long the day goes on in the server's local time: more than nothing, at most 24 hours.
+///
+/// On the day on which the clocks change it is an hour too long or too short: whoever wants midnight asks again then.
 pub fn until_midnight() -> Duration {
-    let now = Local::now();
-    let tomorrow = now.date_naive().succ_opt().and_then(|day| day.and_hms_opt(0, 0, 0));
-    // A midnight that the clock jumps over is taken as a day from now.
-    let midnight = tomorrow.and_then(|time| Local.from_local_datetime(&time).earliest());
-    let left = midnight.and_then(|midnight| (midnight - now).to_std().ok());
-    left.filter(|left| !left.is_zero()).unwrap_or(Duration::from_secs(24 * 60 * 60))
+    const DAY_SECONDS: u32 = 24 * 60 * 60;
+    Duration::from_secs((DAY_SECONDS - Local::now().num_seconds_from_midnight().min(DAY_SECONDS - 1)).into())
 }
 
 impl Encoder {
