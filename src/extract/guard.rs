@@ -65,7 +65,7 @@ fn commands(words: &[&str]) -> bool {
         COMMANDS.contains(word)
             && near.iter().any(|next| OBJECTS.contains(next))
             && (near.iter().any(|next| {
-                among(*next, "all above previous prior earlier preceding instructions prompt system everything your")
+                among(next, "all above previous prior earlier preceding instructions prompt system everything your")
             }))
     }) || words.windows(3).any(|three| {
         matches!(
@@ -137,11 +137,11 @@ fn addresses_machine(words: &[&str]) -> bool {
                 Some(&"dear" | &"hey" | &"attention" | &"note" | &"to" | &"the" | &"your" | &"this")
             );
         let is_told = near.iter().any(|next| {
-            among(*next, "must say says state output print pretend ignore should report list write include add record")
+            among(next, "must say says state output print pretend ignore should report list write include add record")
         });
         let is_target = before.iter().any(|order| ORDERS.contains(order))
-            && before.iter().any(|own| among(*own, "your in to into as"))
-            && among(*word, "summary digest recap key_decisions action_items bullet_points decisions")
+            && before.iter().any(|own| among(own, "your in to into as"))
+            && among(word, "summary digest recap key_decisions action_items bullet_points decisions")
             && matches!(before.last(), Some(&"your" | &"the" | &"key" | &"in" | &"to" | &"into"))
             && before.contains(&"your");
         (is_called && is_told && *word != "bot" && *word != "decisions") || is_target
