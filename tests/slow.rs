@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -96,6 +96,39 @@ fn a_list_that_is_read_slowly_is_given_whole_and_holds_up_nobody() {
     let text = String::from_utf8(got).expect("it is UTF-8");
     // What came while it was given is not in it: it is of one moment.
     assert_eq!(text.matches("\"message_id\":").count(), 10_000);
+}
+
+#[test]
+fn peers_that_reset_half_close_or_stop_reading_in_mid_batch_harm_no_other() {
+    const ROUNDS: usize = 10;
+    const EACH: usize = 300;
+    let server = Server::with(&["--quiet"]);
+    let mut sender = Client::join(&server, "sender");
+    let mut good: Vec<Client> = (0..60).map(|n| Client::join(&server, &format!("good {n}"))).collect();
+    let join =
+        |kind: &str| -> Vec<Client> { (0..ROUNDS).map(|n| Client::join(&server, &format!("{kind} {n}"))).collect() };
+    let (mut resetting, mut half_closing, stalling) = (join("reset"), join("half"), join("stall"));
+    for round in 0..ROUNDS {
+        sender.say_all((round * EACH..(round + 1) * EACH).map(text));
+        // Bytes for it lie unread, so that its kernel answers with a reset.
+        drop(resetting.pop());
+        let mut half = half_closing.pop().expect("one for each round");
+        // The first bytes of a frame, and then nothing more will come.
+        half.stream().write_all(&[0x81, 0xfe, 0x01]).expect("takes them");
+        half.stream().shutdown(Shutdown::Write).expect("half of it");
+        for client in &mut good {
+            for (n, (_, heard)) in (round * EACH..).zip(client.hears_messages(EACH)) {
+                assert_eq!(number(&heard), n, "in order, and once");
+            }
+        }
+    }
+    assert_eq!(stalling.len(), ROUNDS);
+    // Nobody who only stopped reading was sent away, and those who are gone are not counted.
+    let begun = Instant::now();
+    while server.json("/api/rooms")["rooms"][0]["online"] != 1 + 60 + ROUNDS as u64 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", server.json("/api/rooms"));
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// `cargo test --test slow -- --ignored`
