@@ -1,5 +1,9 @@
 //! `/openapi.json` and `/asyncapi.json` say what the server does: its routes, its answers, its frames, its close codes.
 
+#[path = "support/groq.rs"]
+mod groq;
+#[path = "support/summary.rs"]
+mod summary;
 mod support;
 
 use std::collections::BTreeSet;
@@ -8,8 +12,10 @@ use std::path::Path;
 
 use catchup::http::ENDPOINTS;
 use catchup::message::CloseReason;
+use groq::{Groq, Move};
+use summary::{say_release_talk, told};
 use support::schema::{faults, resolved};
-use support::{Client, Http, Response, Server, Value, json};
+use support::{Client, Http, Response, Server, Setup, Value, json};
 
 fn document(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
@@ -91,45 +97,69 @@ impl Asker<'_> {
             let told = self.openapi["paths"][path][&method]["responses"].get(response.status.to_string());
             let told =
                 told.unwrap_or_else(|| panic!("{request:?}: {} is not described: {response:?}", response.status));
-            self.check(resolved(&self.openapi, told), &response, &request);
+            check(&self.openapi, told, &response, &request);
             self.seen.insert((path.to_owned(), method, response.status));
         }
         response
     }
+}
 
-    fn check(&self, told: &Value, response: &Response, request: &str) {
-        let headers = told.get("headers").and_then(Value::as_object);
-        for (name, header) in headers.into_iter().flatten() {
-            let header = resolved(&self.openapi, header);
-            let Some(value) = response.header(&name.to_lowercase()) else {
-                assert_ne!(header["required"], true, "{request:?}: {name} is missing: {response:?}");
-                continue;
-            };
-            let value = value.parse::<u64>().map_or_else(|_| Value::from(value), Value::from);
-            let value = if header["schema"]["const"].is_string() {
-                json!(response.header(&name.to_lowercase()))
-            } else {
-                value
-            };
-            assert!(faults(&self.openapi, &header["schema"], &value).is_empty(), "{request:?}: {name} is {value}");
-        }
-        // What every message may have, and the document need not say for each.
-        const COMMON: [&str; 5] = ["content-length", "content-type", "connection", "transfer-encoding", "date"];
-        for (name, value) in response.headers.iter().filter(|(name, _)| !COMMON.contains(&&**name)) {
-            let is_told = headers.is_some_and(|headers| headers.keys().any(|known| known.eq_ignore_ascii_case(name)));
-            assert!(is_told, "{request:?}: header {name}: {value} is not described");
-        }
-        let Some((kind, content)) = told.get("content").and_then(|content| content.as_object()?.iter().next()) else {
-            assert!(response.body.is_empty(), "{request:?}: a body is not described: {response:?}");
-            return;
+/// Holds an answer against what the document says about its status.
+fn check(openapi: &Value, told: &Value, response: &Response, request: &str) {
+    let told = resolved(openapi, told);
+    let headers = told.get("headers").and_then(Value::as_object);
+    for (name, header) in headers.into_iter().flatten() {
+        let header = resolved(openapi, header);
+        let Some(value) = response.header(&name.to_lowercase()) else {
+            assert_ne!(header["required"], true, "{request:?}: {name} is missing: {response:?}");
+            continue;
         };
-        let sent = response.header("content-type").unwrap_or_default();
-        assert_eq!(sent.split(';').next(), Some(&**kind), "{request:?}");
-        if kind == "application/json" && content["schema"] != json!({"type": "object"}) {
-            let faults = faults(&self.openapi, &content["schema"], &response.json());
+        let value = value.parse::<u64>().map_or_else(|_| Value::from(value), Value::from);
+        let value =
+            if header["schema"]["const"].is_string() { json!(response.header(&name.to_lowercase())) } else { value };
+        assert!(faults(openapi, &header["schema"], &value).is_empty(), "{request:?}: {name} is {value}");
+    }
+    // What every message may have, and the document need not say for each.
+    const COMMON: [&str; 5] = ["content-length", "content-type", "connection", "transfer-encoding", "date"];
+    for (name, value) in response.headers.iter().filter(|(name, _)| !COMMON.contains(&&**name)) {
+        let is_told = headers.is_some_and(|headers| headers.keys().any(|known| known.eq_ignore_ascii_case(name)));
+        assert!(is_told, "{request:?}: header {name}: {value} is not described");
+    }
+    let Some(kinds) = told.get("content").and_then(Value::as_object) else {
+        assert!(response.body.is_empty(), "{request:?}: a body is not described: {response:?}");
+        return;
+    };
+    let sent = response.header("content-type").and_then(|sent| sent.split(';').next()).unwrap_or_default();
+    let content = kinds.get(sent).unwrap_or_else(|| panic!("{request:?}: {sent:?} is not described"));
+    match sent {
+        "application/json" if content["schema"] != json!({"type": "object"}) => {
+            let faults = faults(openapi, &content["schema"], &response.json());
             assert!(faults.is_empty(), "{request:?}: {faults:?}");
         }
+        "text/event-stream" => {
+            for (name, data) in events(response) {
+                let schema = content["x-events"].get(&name);
+                let schema = schema.unwrap_or_else(|| panic!("{request:?}: event {name:?} is not described"));
+                let faults = faults(openapi, schema, &data);
+                assert!(faults.is_empty(), "{request:?}: {name}: {faults:?}");
+            }
+        }
+        _ => {}
     }
+}
+
+/// The events of a stream: name and data. Each has one line of both, as the document says.
+fn events(response: &Response) -> Vec<(String, Value)> {
+    let text = response.text();
+    assert!(text.ends_with("\n\n"), "the last event has its end: {text:?}");
+    let event = |block: &str| {
+        let lines: Vec<&str> = block.split('\n').collect();
+        let [name, data] = lines[..] else { panic!("two lines are described: {block:?}") };
+        let (name, data) = (name.strip_prefix("event: "), data.strip_prefix("data: "));
+        let data = serde_json::from_str(data.expect("data")).unwrap_or_else(|error| panic!("{error}: {block:?}"));
+        (name.expect("a name").to_owned(), data)
+    };
+    text.split_terminator("\n\n").map(event).collect()
 }
 
 const BEARER: &str = "Authorization: Bearer s3cret\r\n";
@@ -211,6 +241,58 @@ fn every_answer_is_as_it_is_described_and_every_status_that_is_described_comes()
     let left: Vec<_> =
         expected.difference(&asker.seen).filter(|(_, _, status)| ![404, 408, 503].contains(status)).collect();
     assert!(left.is_empty(), "described, and never seen: {left:?}");
+}
+
+#[test]
+fn every_event_of_a_summary_is_as_it_is_described_and_every_kind_that_is_described_comes() {
+    let openapi = document("openapi.json");
+    let told = &openapi["paths"]["/api/summarize"]["post"]["responses"]["200"];
+    let request = "POST /api/summarize HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Length: 0\r\n\r\n";
+    let mut seen = BTreeSet::new();
+    let mut look = |response: Response, expect: &[&str]| {
+        assert_eq!((response.status, response.header("content-type")), (200, Some("text/event-stream")));
+        check(&openapi, told, &response, request);
+        let names: Vec<String> = events(&response).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, expect);
+        seen.extend(names);
+    };
+    let groq = Groq::start();
+    let setup = Setup::new().env("LLM_BASE_URL", &groq.url()).env("NO_PROXY", "*").env("LLM_TIMEOUT_MS", "60000");
+    let server = setup.start();
+    let mut http = Http::to(&server);
+    look(http.send(request).response(), &["summary"]);
+    say_release_talk(&server, "lobby");
+    look(http.send(request).response(), &["progress", "summary"]);
+    // What was begun as a stream ends as one.
+    groq.always(Move::Hold);
+    say_release_talk(&server, "lobby");
+    http.send(request);
+    groq.wait_for(2);
+    server.signal("TERM");
+    look(http.response(), &["progress", "error"]);
+    let described = told["content"]["text/event-stream"]["x-events"].as_object().expect("events");
+    assert_eq!(seen, described.keys().cloned().collect(), "described, and never seen");
+}
+
+#[test]
+fn what_a_summary_says_about_itself_is_among_the_examples() {
+    let openapi = document("openapi.json");
+    let examples = &openapi["components"]["schemas"]["Summary"]["properties"]["notice"]["examples"];
+    let examples: Vec<&str> =
+        examples.as_array().expect("examples").iter().map(|text| text.as_str().expect("a text")).collect();
+    let notice = |setup: Setup| {
+        let server = setup.start();
+        say_release_talk(&server, "lobby");
+        told(&server, "")["notice"].as_str().expect("a notice").to_owned()
+    };
+    let groq = Groq::start();
+    let with_service = || Setup::new().env("LLM_BASE_URL", &groq.url()).env("NO_PROXY", "*");
+    for setup in
+        [Setup::new(), with_service().args(&["--no-llm"]), with_service().args(&["--llm-budget-per-day", "100"])]
+    {
+        let told = notice(setup);
+        assert!(examples.contains(&&*told), "{told:?} is not in {examples:#?}");
+    }
 }
 
 /// The frames that a client was sent, until `is_last`.
