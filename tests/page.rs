@@ -265,6 +265,38 @@ fn scrolling_up_loads_older_messages_and_what_is_read_stays_in_place() {
 }
 
 #[test]
+fn the_recap_beside_the_chat_and_a_narrower_window_leave_what_is_read_in_place() {
+    let (server, browser) = (Server::start(), Browser::start());
+    let long = "and so on, until it takes more than a line of the narrower window ".repeat(4);
+    (1..=60).for_each(|number| post(&server, "Ann", &format!("number {number} {long}")));
+    let reader = browser.blank();
+    reader.resize(1300, 800);
+    reader.go(&page(&server, ""));
+    enter(&reader, "Reader");
+    reader.until("!!document.getElementById('m60')");
+    reader.eval("document.getElementById('m40').scrollIntoView()");
+    let frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))";
+    reader.eval(frames);
+    // How far the first message that is seen stands below the top.
+    let place = "(box => {
+        let row = [...document.querySelectorAll('.row')].find(row => row.getBoundingClientRect().bottom > box.top)
+        return [row.id, Math.round(row.getBoundingClientRect().top - box.top)]
+    })(messages.getBoundingClientRect())";
+    let was = reader.eval(place);
+    reader.eval("summaryBtn.click()");
+    reader.until("messages.clientWidth < 800 && document.querySelectorAll('#recap section').length > 0");
+    reader.eval(frames);
+    assert_eq!(reader.eval(place), was, "the recap opened");
+    reader.eval("summary.close()");
+    reader.eval(frames);
+    assert_eq!(reader.eval(place), was, "the recap closed");
+    reader.resize(700, 800);
+    reader.until("messages.clientWidth < 701");
+    reader.eval(frames);
+    assert_eq!(reader.eval(place), was, "a narrower window");
+}
+
+#[test]
 fn a_page_asks_for_the_servers_token_and_keeps_it_for_its_tab() {
     let (server, browser) = (Server::with(&["--token", "sesame"]), Browser::start());
     let tab = browser.open(&page(&server, ""));

@@ -1,47 +1,24 @@
-//! Takes the pictures of the README: the real server, a conversation of two days, the page in real Chromium.
-//!
-//! `docs/screenshots.sh` runs it; the one argument is the directory that the pictures go into.
+//! What the pictures show: the real server with a conversation of two days, the people in it, and how a tab is shot.
 
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::json;
 
-#[allow(dead_code, reason = "the tests use the rest of it")]
-#[path = "../tests/support/browser.rs"]
-mod browser;
+use super::browser::{Browser, Tab};
 
-use browser::{Browser, Tab};
-
-/// As in the tests, whose browser this borrows.
-pub const WAIT: Duration = Duration::from_secs(30);
-
-/// Looks again and again until `look` gives something, `WAIT` at most.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < WAIT, "waited {WAIT:?} for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-const DAY_MS: u64 = 86_400_000;
-const READER: &str = "Lena";
+const DAY_MS: i64 = 86_400_000;
+pub const READER: &str = "Lena";
 /// The last message that the reader has seen.
 const READ_ID: u64 = 11;
 const ONLINE: [&str; 4] = ["Maya", "Jonas", "Priya", "Tom"];
 
 /// How many days ago, when, who, what.
-const TALK: &[(u64, &str, &str, &str)] = &[
+const TALK: &[(i64, &str, &str, &str)] = &[
     (1, "16:02", "Maya", "Afternoon all. The venue for the October meetup just wrote back."),
     (
         1,
@@ -86,10 +63,21 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("release", "Tom", "Windows build is green."),
 ];
 
-struct Server {
+/// The real server, in a directory of its own.
+pub struct Server {
     child: Child,
     directory: PathBuf,
-    url: String,
+    pub url: String,
+}
+
+impl Server {
+    /// Stops it in the middle of what it does, or lets it go on.
+    pub fn pause(&self, is_paused: bool) -> Result<(), Box<dyn Error>> {
+        let signal = if is_paused { "-STOP" } else { "-CONT" };
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status()?;
+        assert!(status.success(), "kill {signal} failed");
+        Ok(())
+    }
 }
 
 impl Drop for Server {
@@ -100,12 +88,19 @@ impl Drop for Server {
     }
 }
 
-/// The lines that `catchup import` reads. Today's part is yesterday's while it is too early in the day.
+/// Hours from UTC to a place where it is a little past ten in the morning, whenever the pictures are taken.
+fn offset() -> Result<i64, Box<dyn Error>> {
+    let hour = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / 3600 % 24;
+    Ok((10 - i64::try_from(hour)? + 12).rem_euclid(24) - 12)
+}
+
+/// The lines that `catchup import` reads.
 fn archive() -> Result<String, Box<dyn Error>> {
-    let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
-    let midnight = (now - 10 * 3_600_000) / DAY_MS * DAY_MS;
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    let east = offset()? * 3_600_000;
+    let midnight = (now + east) / DAY_MS * DAY_MS - east;
     let mut lines = String::new();
-    let mut write = |room: &str, id: usize, sender: &str, text: &str, at_ms: u64| {
+    let mut write = |room: &str, id: usize, sender: &str, text: &str, at_ms: i64| {
         let uuid = format!("00000000-0000-4000-8000-{:012}", lines.len());
         let line =
             json!({"room": room, "id": id, "message_id": uuid, "sender": sender, "message": text, "at_ms": at_ms});
@@ -113,24 +108,27 @@ fn archive() -> Result<String, Box<dyn Error>> {
     };
     for (number, (days, clock, sender, text)) in TALK.iter().enumerate() {
         let (hour, minute) = clock.split_once(':').ok_or("a clock is HH:MM")?;
-        let minutes = hour.parse::<u64>()? * 60 + minute.parse::<u64>()?;
-        write("lobby", number + 1, sender, text, midnight - days * DAY_MS + minutes * 60_000 + number as u64 * 1000);
+        let minutes = hour.parse::<i64>()? * 60 + minute.parse::<i64>()?;
+        write("lobby", number + 1, sender, text, midnight - days * DAY_MS + minutes * 60_000);
     }
     for (number, (room, sender, text)) in ELSEWHERE.iter().enumerate() {
         let before = ELSEWHERE[..number].iter().filter(|(other, ..)| other == room).count();
-        write(room, before + 1, sender, text, midnight + number as u64);
+        write(room, before + 1, sender, text, midnight);
     }
     Ok(lines)
 }
 
-fn serve() -> Result<Server, Box<dyn Error>> {
+/// Starts the server with the talk in it.
+pub fn serve() -> Result<Server, Box<dyn Error>> {
     let program = std::env::current_exe()?;
     let program = program.ancestors().nth(2).ok_or("an example lies in target/…/examples")?.join("catchup");
     let directory = std::env::temp_dir().join(format!("catchup-screenshots-{}", std::process::id()));
     fs::create_dir_all(&directory)?;
+    // As POSIX writes it: what lies west is positive.
+    let place = format!("<here>{}", -offset()?);
     let command = |args: &[&str]| {
         let mut command = Command::new(&program);
-        command.current_dir(&directory).env("TZ", "UTC").env("CATCHUP_DATA", "talk.db").args(args);
+        command.current_dir(&directory).env("TZ", &place).env("CATCHUP_DATA", "talk.db").args(args);
         command
     };
     let mut import = command(&["import"]).stdin(Stdio::piped()).spawn()?;
@@ -140,21 +138,29 @@ fn serve() -> Result<Server, Box<dyn Error>> {
     let mut child = command(&args).stderr(Stdio::piped()).spawn()?;
     let stderr = child.stderr.take().ok_or("it is piped")?;
     let mut server = Server { child, directory: directory.clone(), url: String::new() };
-    for line in BufReader::new(stderr).lines() {
+    let mut lines = BufReader::new(stderr).lines();
+    for line in lines.by_ref() {
         if let Some(url) = line?.strip_prefix("Catchup listens on ") {
             server.url = url.replace("localhost", "127.0.0.1");
+            // Read on: it says more, and does not outlive a closed pipe.
+            std::thread::spawn(move || lines.for_each(drop));
             return Ok(server);
         }
     }
     Err("the server ended before it listened".into())
 }
 
-/// The others: they are there, one of them writes, and the reader's mark is where the reader left off.
-fn people(browser: &Browser, url: &str) -> Tab {
+/// The others: they are there (`say(name, text)`, done when it is stored, and `type(name)` in their tab), and the reader's mark is where the reader left off.
+pub fn people(browser: &Browser, url: &str) -> Tab {
     let tab = browser.open(url);
     tab.eval(&format!(
         "(async () => {{
             window.sockets = {{}}
+            window.say = (name, message) => new Promise(done => {{
+                sockets[name].addEventListener('message', ({{data}}) => {{if (JSON.parse(data).type == 'ack') done()}})
+                sockets[name].send(JSON.stringify({{type: 'message', message, client_id: String(Math.random())}}))
+            }})
+            window.type = name => sockets[name].send('{{\"type\":\"typing\"}}')
             const enter = name => new Promise(done => {{
                 let ws = sockets[name] = new WebSocket(`${{location.origin.replace('http', 'ws')}}/ws?v=2&username=${{name}}`)
                 ws.onmessage = ({{data}}) => {{if (JSON.parse(data).type == 'session') done(ws)}}
@@ -163,70 +169,30 @@ fn people(browser: &Browser, url: &str) -> Tab {
             let reader = await enter('{READER}')
             reader.send('{{\"type\":\"read\",\"id\":{READ_ID}}}')
             await new Promise(done => {{reader.onclose = done; reader.close(1000)}})
-            setInterval(() => sockets.Priya.send('{{\"type\":\"typing\"}}'), 2000)
         }})()",
         online = json!(ONLINE)
     ));
     tab
 }
 
-fn join(tab: &Tab, url: &str) {
-    tab.call("Emulation.setTimezoneOverride", json!({"timezoneId": "UTC"}));
+/// Opens the page where the clock is as the server's.
+pub fn visit(tab: &Tab, url: &str) -> Result<(), Box<dyn Error>> {
+    let place = format!("Etc/GMT{:+}", -offset()?);
+    tab.call("Emulation.setTimezoneOverride", json!({ "timezoneId": place }));
     tab.go(url);
-    tab.eval(&format!("usernameInput.value = '{READER}'; connectBtn.click()"));
-    tab.until("document.getElementById('status').textContent == 'Connected' && !!document.querySelector('.row')");
-    tab.until("/Priya/.test(typing.textContent) && people.children.length == 5");
-}
-
-fn take(tab: &Tab, directory: &Path, name: &str) -> Result<(), Box<dyn Error>> {
-    take_part(tab, json!({}), directory, name)
-}
-
-fn take_part(tab: &Tab, part: Value, directory: &Path, name: &str) -> Result<(), Box<dyn Error>> {
-    // What is still to be drawn.
-    tab.eval("new Promise(done => requestAnimationFrame(() => setTimeout(done, 300)))");
-    let picture = STANDARD.decode(tab.call("Page.captureScreenshot", part)["data"].as_str().ok_or("no picture")?)?;
-    let path = directory.join(name);
-    fs::write(&path, &picture)?;
-    println!("{}: {} bytes", path.display(), picture.len());
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let directory = PathBuf::from(std::env::args().nth(1).ok_or("usage: screenshots DIRECTORY")?);
-    fs::create_dir_all(&directory)?;
-    let (server, browser) = (serve()?, Browser::start());
-    let _people = people(&browser, &server.url);
+/// Joins as the reader.
+pub fn join(tab: &Tab) {
+    tab.eval(&format!("usernameInput.value = '{READER}'; connectBtn.click()"));
+    tab.until("document.getElementById('status').textContent == 'Connected' && !!document.querySelector('.row')");
+    tab.until("people.children.length == 5");
+}
 
-    // First of all, since whoever looks at the messages has read them.
-    let tab = browser.blank();
-    tab.resize(1060, 660);
-    join(&tab, &server.url);
-    tab.until("!!document.getElementById('divider') && !missedStrip.hidden");
-    take(&tab, &directory, "light.png")?;
-    // Chat and recap side by side, without the list of rooms.
-    tab.resize(1004, 600);
-    tab.eval("summaryBtn.click()");
-    tab.until("!!document.querySelector('#recap section') && !copyBtn.hidden");
-    // A line's source, marked in its place.
-    tab.eval("document.querySelector('#recap .cite').click()");
-    tab.until("!!document.querySelector('.row.hit')");
-    let clip = json!({"x": 264, "y": 0, "width": 740, "height": 600, "scale": 1});
-    take_part(&tab, json!({ "clip": clip }), &directory, "summary.png")?;
-    tab.eval("disconnectBtn.click()");
-
-    let tab = browser.blank();
-    tab.resize(1060, 660);
-    tab.be_dark();
-    join(&tab, &server.url);
-    tab.eval("messages.scrollTop = document.getElementById('m6').offsetTop - 60");
-    take(&tab, &directory, "dark.png")?;
-    tab.eval("disconnectBtn.click()");
-
-    let tab = browser.blank();
-    tab.be_phone();
-    let size = json!({"width": 390, "height": 700, "deviceScaleFactor": 1.5, "mobile": true});
-    tab.call("Emulation.setDeviceMetricsOverride", size);
-    join(&tab, &server.url);
-    take(&tab, &directory, "phone.png")
+/// A picture of the tab, or of the part that `clip` names, as base64 of a PNG.
+pub fn shoot(tab: &Tab, part: serde_json::Value) -> Result<String, Box<dyn Error>> {
+    // What is still to be drawn.
+    tab.eval("new Promise(done => requestAnimationFrame(() => setTimeout(done, 300)))");
+    Ok(tab.call("Page.captureScreenshot", part)["data"].as_str().ok_or("no picture")?.to_owned())
 }
