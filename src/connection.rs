@@ -15,7 +15,7 @@ use crate::config::RateLimit;
 use crate::http;
 use crate::message::{ClientId, CloseReason, RoomId, Seq};
 use crate::metrics::Sent;
-use crate::outbox::{OUTBOX_BYTES_HIGH, Outbox, Wrote, write_all, write_slices};
+use crate::outbox::{Outbox, Wrote, write_all, write_slices};
 use crate::peer::Peer;
 use crate::tape::{BEHIND_BYTES_MAX, Position, Slices, Spares, Tape};
 use crate::ws;
@@ -197,12 +197,17 @@ impl<S: Stream> Connection<S> {
 
     /// Where private frames and responses go; `None` once it is closing: nothing may follow a close frame.
     pub fn writer(&mut self) -> Option<&mut Vec<u8>> {
-        matches!(self.life, Life::Open).then(|| self.outbox.writer())
+        self.outbox().map(Outbox::writer)
+    }
+
+    /// The same place, for what has a file of the binary behind it.
+    pub fn outbox(&mut self) -> Option<&mut Outbox> {
+        matches!(self.life, Life::Open).then_some(&mut self.outbox)
     }
 
     /// Whether so much waits for it that nothing more is to be made for it now.
     pub fn is_full(&self) -> bool {
-        self.outbox.len() >= OUTBOX_BYTES_HIGH
+        self.outbox.is_full()
     }
 
     /// Whether nothing waits for it: a typing frame would be seen at once.

@@ -140,6 +140,26 @@ fn pipelined_requests_are_answered_in_their_order_also_behind_one_that_a_worker_
 }
 
 #[test]
+fn a_file_of_the_binary_comes_whole_each_time_between_other_answers() {
+    let server = Server::start();
+    let mut http = Http::to(&server);
+    let (page, document) = (http.get("/").body, http.get("/asyncapi.json").body);
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let zipped = "GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n";
+    let asked = [&get("/"), &get("/"), "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", &get("/healthz")].concat();
+    http.send([&asked, zipped, &get("/asyncapi.json"), &get("/readyz")].concat().repeat(20));
+    for _ in 0..20 {
+        assert!(http.response().body == page);
+        assert!(http.response().body == page);
+        assert_eq!(http.head_response().header("content-length"), Some(&*page.len().to_string()));
+        assert_eq!(http.response().json()["status"], "ok");
+        assert_eq!(http.response().body[..2], [0x1f, 0x8b]);
+        assert!(http.response().body == document);
+        assert_eq!(http.response().json()["status"], "ready");
+    }
+}
+
+#[test]
 fn a_request_may_come_byte_by_byte_and_its_body_in_chunks() {
     let server = Server::start();
     let mut http = Http::to(&server);

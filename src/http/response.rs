@@ -185,6 +185,14 @@ impl Response {
     /// their head. A control character in a header value becomes a space: no value, whoever it
     /// came from, makes a second header or a second response.
     pub fn write(&self, out: &mut Vec<u8>, reply: &Reply<'_>) {
+        let rest = self.write_front(out, reply);
+        out.extend_from_slice(rest);
+    }
+
+    /// As `write`, but for a body that lives as long as the program: it is not copied, but returned, and has to follow.
+    /// Otherwise nothing is left, and what is returned is empty.
+    #[must_use]
+    pub fn write_front(&self, out: &mut Vec<u8>, reply: &Reply<'_>) -> &'static [u8] {
         let mut line = |name: &str, value: &str| {
             out.extend_from_slice(name.as_bytes());
             let value = value.bytes();
@@ -215,12 +223,14 @@ impl Response {
             (true, Version::Http11) => {}
         }
         out.extend_from_slice(b"\r\n");
-        if let Body::Bytes(bytes) = &self.body
-            && self.status.has_body()
-            && !reply.is_head
-        {
-            out.extend_from_slice(bytes);
+        match &self.body {
+            Body::Bytes(bytes) if self.status.has_body() && !reply.is_head => match bytes {
+                Cow::Borrowed(bytes) => return bytes,
+                Cow::Owned(bytes) => out.extend_from_slice(bytes),
+            },
+            _ => {}
         }
+        &[]
     }
 }
 
@@ -300,6 +310,22 @@ mod tests {
         check(&page, reply, &format!("{head}Connection: keep-alive||hello"));
         let empty = Response::new(Status::NotFound);
         check(&empty, REPLY, "HTTP/1.1 404 Not Found|D|Content-Length: 0||");
+    }
+
+    #[test]
+    fn a_body_inside_the_program_is_not_copied_and_a_head_has_none() {
+        static FILE: [u8; 5] = *b"hello";
+        let (fixed, made) = (Response::new(Status::Ok), Response::new(Status::Ok));
+        let (fixed, made) = (fixed.with_body("text/plain", &FILE[..]), made.with_body("text/plain", b"hello".to_vec()));
+        let mut out = Vec::new();
+        let rest = fixed.write_front(&mut out, &REPLY);
+        assert!(std::ptr::eq(rest, &FILE[..]) && out.ends_with(b"Content-Length: 5\r\n\r\n"));
+        assert!(fixed.write_front(&mut Vec::new(), &Reply { is_head: true, ..REPLY }).is_empty());
+        out.clear();
+        assert!(made.write_front(&mut out, &REPLY).is_empty() && out.ends_with(b"\r\n\r\nhello"));
+        let mut same = fixed.clone();
+        same.status = Status::NotModified;
+        assert!(same.write_front(&mut Vec::new(), &REPLY).is_empty());
     }
 
     #[test]

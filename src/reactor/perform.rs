@@ -169,9 +169,10 @@ impl Reactor {
         let Some(connection) = self.connections.touch(to) else { return };
         let keep_alive = form.keep_alive && !connection.is_last_answer() && !is_draining;
         let reply = Reply { date: &date, is_head: form.is_head, keep_alive, version: form.version };
-        let Some(out) = connection.writer() else { return };
+        let Some(outbox) = connection.outbox() else { return };
         self.metrics.answered(response.status.code());
-        response.write(out, &reply);
+        let rest = response.write_front(outbox.writer(), &reply);
+        outbox.append_static(rest);
         if has_more {
             connection.wants_drained = true;
         } else {
