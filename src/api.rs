@@ -194,7 +194,7 @@ impl From<http::Error> for Response {
 
 /// A response whose body is `{"detail":"…"}`.
 pub fn refusal(status: Status, detail: &str) -> Response {
-    let response = Response::new(status).with_body(JSON, message::detail(detail));
+    let response = current(status).with_body(JSON, message::detail(detail));
     match status {
         Status::UpgradeRequired => {
             response.with_header("Upgrade", "websocket").with_header("Sec-WebSocket-Version", "13")
@@ -206,11 +206,16 @@ pub fn refusal(status: Status, detail: &str) -> Response {
 }
 
 fn not_ready(why: &str) -> Response {
-    Response::new(Status::ServiceUnavailable).with_body(JSON, message::status(why))
+    current(Status::ServiceUnavailable).with_body(JSON, message::status(why))
 }
 
 fn ok(body: Vec<u8>) -> Response {
-    Response::new(Status::Ok).with_body(JSON, body)
+    current(Status::Ok).with_body(JSON, body)
+}
+
+/// An answer that is true now and for who asked: no cache keeps it (RFC 9111 section 5.2.2.5).
+fn current(status: Status) -> Response {
+    Response::new(status).with_header("Cache-Control", "no-store")
 }
 
 fn bad(detail: impl Into<String>) -> Refused {
@@ -462,7 +467,7 @@ impl Api {
         match (is_begun, is_last) {
             // To HEAD, of what GET would give in pieces: it has no length.
             (false, true) if !is_whole => {
-                let response = Response::new(Status::Ok).with_chunks(JSON);
+                let response = current(Status::Ok).with_chunks(JSON);
                 self.respond(client, response, form, false, effects);
             }
             // Short enough for one piece.
@@ -470,7 +475,7 @@ impl Api {
                 self.respond(client, ok(bytes), form, false, effects);
             }
             (false, false) => {
-                let response = Response::new(Status::Ok).with_chunks(JSON);
+                let response = current(Status::Ok).with_chunks(JSON);
                 self.respond(client, response, form, true, effects);
                 effects.push(Effect::Chunk { to: client, bytes, form, is_last });
             }
@@ -533,7 +538,7 @@ impl Api {
     pub fn posted(&mut self, client: ClientId, post: &Post, is_repeat: bool, effects: &mut Vec<Effect>) {
         let Some(exchange) = self.take(client, |wait| matches!(wait, Wait::Post)) else { return };
         let status = if is_repeat { Status::Ok } else { Status::Created };
-        let response = Response::new(status).with_body(JSON, message::post_body(&mut self.encoder, post));
+        let response = current(status).with_body(JSON, message::post_body(&mut self.encoder, post));
         self.respond(client, response, exchange.form, false, effects);
     }
 
@@ -587,7 +592,7 @@ impl Api {
     ) {
         if stream == Stream::Wanted {
             // Proxies that gather a response before they pass it on would make it useless.
-            let response = Response::new(Status::Ok).with_chunks(EVENTS).with_header("X-Accel-Buffering", "no");
+            let response = current(Status::Ok).with_chunks(EVENTS).with_header("X-Accel-Buffering", "no");
             self.respond(to, response, form, true, effects);
         }
         effects.push(Effect::Chunk { to, bytes, form, is_last });
@@ -596,7 +601,7 @@ impl Api {
     /// The counters are read.
     pub fn measured(&mut self, client: ClientId, text: String, effects: &mut Vec<Effect>) {
         let Some(exchange) = self.take(client, |wait| matches!(wait, Wait::Metrics)) else { return };
-        let response = Response::new(Status::Ok).with_body(metrics::CONTENT_TYPE, text.into_bytes());
+        let response = current(Status::Ok).with_body(metrics::CONTENT_TYPE, text.into_bytes());
         self.respond(client, response, exchange.form, false, effects);
     }
 

@@ -42,7 +42,6 @@ impl Embedded {
             .with_header("ETag", self.etag)
             .with_header("Cache-Control", "no-cache")
             .with_header("Vary", "Accept-Encoding")
-            .with_header("X-Content-Type-Options", "nosniff")
     }
 
     /// The file as it was before it was compressed.

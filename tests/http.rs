@@ -24,12 +24,20 @@ fn is_date(text: &str) -> bool {
 fn refused(response: &Response, status: u16, part: &str) {
     assert_eq!(response.status, status, "{}", response.text());
     assert!(response.detail().contains(part), "{}: want {part:?}", response.detail());
+    is_for_now(response);
+}
+
+/// No cache keeps it, and no browser guesses what it is.
+fn is_for_now(response: &Response) {
+    let told = (response.header("cache-control"), response.header("x-content-type-options"));
+    assert_eq!(told, (Some("no-store"), Some("nosniff")), "{response:?}");
 }
 
 #[test]
 fn every_endpoint_answers_with_a_date_a_type_and_a_length_and_head_is_get_without_its_body() {
     let server = Server::start();
-    server.post("/api/messages?username=Ann", "{\"message\":\"hi\"}");
+    is_for_now(&server.post("/api/messages?username=Ann", "{\"message\":\"hi\"}"));
+    is_for_now(&server.get("/metrics"));
     for (target, kind) in [
         ("/", "text/html; charset=utf-8"),
         ("/healthz", "application/json"),
@@ -44,6 +52,9 @@ fn every_endpoint_answers_with_a_date_a_type_and_a_length_and_head_is_get_withou
         let get = http.get(target);
         assert_eq!((get.status, get.header("content-type")), (200, Some(kind)), "{target}");
         assert!(is_date(get.header("date").expect("a date")), "{get:?}");
+        if target != "/" {
+            is_for_now(&get);
+        }
         assert_eq!(get.header("content-length"), Some(get.body.len().to_string().as_str()), "{target}");
         let head = http.ask("HEAD", target).head_response();
         let without_date = |response: &Response| {

@@ -23,6 +23,7 @@ fn events(server: &Server, query: &str) -> Vec<(String, Value)> {
     ));
     let response = http.response();
     assert_eq!((response.status, response.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(response.header("cache-control"), Some("no-store"));
     let text = response.text();
     let event = |block: &str| {
         let (name, data) = block.split_once('\n').unwrap_or_else(|| panic!("one line only: {block:?}"));

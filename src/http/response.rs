@@ -160,16 +160,21 @@ impl Response {
         self
     }
 
-    /// Sets the body and its Content-Type.
+    /// Sets the body and its Content-Type, which is to be believed (Fetch standard, section 3.6).
     pub fn with_body(mut self, content_type: &'static str, bytes: impl Into<Cow<'static, [u8]>>) -> Response {
         self.body = Body::Bytes(bytes.into());
-        self.with_header("Content-Type", content_type)
+        self.with_type(content_type)
     }
 
     /// Makes the body one that the caller writes as it comes, and sets its Content-Type.
     pub fn with_chunks(mut self, content_type: &'static str) -> Response {
         self.body = Body::Chunked;
-        self.with_header("Content-Type", content_type)
+        self.with_type(content_type)
+    }
+
+    /// No text of a message is taken for a script or a page by a browser that guesses.
+    fn with_type(self, content_type: &'static str) -> Response {
+        self.with_header("Content-Type", content_type).with_header("X-Content-Type-Options", "nosniff")
     }
 
     /// Whether the connection may stay after this response. A body of unknown length to
@@ -300,7 +305,7 @@ mod tests {
     #[test]
     fn a_head_says_where_its_body_ends() {
         let page = Response::new(Status::Ok).with_body("text/plain", &b"hello"[..]);
-        let head = "HTTP/1.1 200 OK|D|Content-Type: text/plain|Content-Length: 5|";
+        let head = "HTTP/1.1 200 OK|D|Content-Type: text/plain|X-Content-Type-Options: nosniff|Content-Length: 5|";
         check(&page, REPLY, &format!("{head}|hello"));
         let reply = Reply { is_head: true, ..REPLY };
         check(&page, reply, &format!("{head}|"));
@@ -331,7 +336,7 @@ mod tests {
     #[test]
     fn a_body_of_unknown_length_is_chunked_or_ends_by_closing() {
         let long = Response::new(Status::Ok).with_chunks("text/plain");
-        let head = "HTTP/1.1 200 OK|D|Content-Type: text/plain|";
+        let head = "HTTP/1.1 200 OK|D|Content-Type: text/plain|X-Content-Type-Options: nosniff|";
         check(&long, REPLY, &format!("{head}Transfer-Encoding: chunked||"));
         assert!(long.keeps_alive(&REPLY));
         let reply = Reply { version: Version::Http10, ..REPLY };
