@@ -391,40 +391,69 @@ pub fn bullets(chat: &Chat<'_>, judged: &Judged) -> Vec<Item> {
         .collect()
 }
 
+/// What may be told to a reader of decisions and tasks; evidence that was seen before is no source for what was missed.
+struct News {
+    decisions: Vec<Decision>,
+    actions: Vec<Action>,
+}
+
+impl News {
+    fn new(judged: &Judged, may_tell: &dyn Fn(usize) -> bool) -> News {
+        let keep = |lines: &mut Vec<usize>| lines.retain(|&line| may_tell(line));
+        let mut decisions: Vec<Decision> =
+            judged.decisions.iter().filter(|decision| may_tell(decision.line)).cloned().collect();
+        let mut actions: Vec<Action> =
+            judged.actions.iter().filter(|action| may_tell(action.line) && action.owner.is_some()).cloned().collect();
+        decisions.iter_mut().for_each(|decision| keep(&mut decision.lines));
+        actions.iter_mut().for_each(|action| keep(&mut action.lines));
+        News { decisions, actions }
+    }
+
+    /// Tells, and takes out, what names the reader: decisions that do, their tasks; and the last question to them.
+    fn tell_own(&mut self, prose: &mut Prose, chat: &Chat<'_>, reader: usize, may_tell: &dyn Fn(usize) -> bool) {
+        let is_named = |line: usize| {
+            let mut tokens = chat.units_of(line).iter().flat_map(|unit| (unit.from..unit.to).map(|at| (at, unit.to)));
+            tokens.any(|(at, to)| chat.mention_at(at, to).is_some_and(|(person, _)| person == reader))
+        };
+        let decisions: Vec<Decision> = self.decisions.extract_if(.., |decision| is_named(decision.line)).collect();
+        let actions: Vec<Action> = self.actions.extract_if(.., |action| action.owner == Some(reader)).collect();
+        tell_decisions(prose, decisions.iter().skip(decisions.len().saturating_sub(UNREAD_ITEMS)), may_tell);
+        tell_actions(prose, actions.iter().take(UNREAD_ITEMS));
+        let is_told = |line: usize| {
+            actions.iter().any(|action| action.lines.contains(&line))
+                || decisions.iter().any(|decision| decision.lines.contains(&line))
+        };
+        // Of two everything is said to the other one.
+        let is_one_of_many = chat.people.len() > 2 || reader >= chat.people.len();
+        let is_asked = |unit: &&Unit| {
+            unit.is_question && is_one_of_many && may_tell(unit.line) && chat.addressee(unit.line) == Some(reader)
+        };
+        if let Some(unit) = chat.units.iter().filter(is_asked).rfind(|unit| !is_told(unit.line)) {
+            prose.say(&rewrite::tell(chat, unit, SUMMARY_WORDS_MAX), [unit.line]);
+        }
+    }
+}
+
+/// Only what names the reader, from the lines that `may_tell` allows: empty if nothing does.
+pub fn named(chat: &Chat<'_>, judged: &Judged, reader: usize, may_tell: impl Fn(usize) -> bool) -> Item {
+    let mut prose = Prose::default();
+    News::new(judged, &may_tell).tell_own(&mut prose, chat, reader, &may_tell);
+    prose.item(chat)
+}
+
 /// What a reader missed, from the lines that `may_tell` allows; what names the reader comes first.
 pub fn unread(chat: &Chat<'_>, judged: &Judged, reader: Option<usize>, may_tell: impl Fn(usize) -> bool) -> Item {
     let mut prose = Prose::default();
-    // Evidence that the reader has seen, or wrote, is no source for what was missed.
-    let keep = |lines: &mut Vec<usize>| lines.retain(|&line| may_tell(line));
-    let mut decisions: Vec<Decision> =
-        judged.decisions.iter().filter(|decision| may_tell(decision.line)).cloned().collect();
-    let mut actions: Vec<Action> =
-        judged.actions.iter().filter(|action| may_tell(action.line) && action.owner.is_some()).cloned().collect();
-    decisions.iter_mut().for_each(|decision| keep(&mut decision.lines));
-    actions.iter_mut().for_each(|action| keep(&mut action.lines));
-    let (mine, rest): (Vec<Action>, Vec<Action>) =
-        actions.iter().cloned().partition(|action| reader.is_some() && action.owner == reader);
-    tell_actions(&mut prose, mine.iter().take(UNREAD_ITEMS));
-    let questions: Vec<&Unit> = chat
-        .units
-        .iter()
-        .filter(|unit| {
-            unit.is_question
-                && may_tell(unit.line)
-                && reader.is_some()
-                && chat.people.len() > 2
-                && chat.addressee(unit.line) == reader
-                && !mine.iter().any(|action| action.lines.contains(&unit.line))
-        })
-        .collect();
-    for unit in questions.iter().rev().take(1) {
-        prose.say(&rewrite::tell(chat, unit, SUMMARY_WORDS_MAX), [unit.line]);
+    let mut news = News::new(judged, &may_tell);
+    let count = news.decisions.len() + news.actions.len();
+    if let Some(reader) = reader {
+        news.tell_own(&mut prose, chat, reader, &may_tell);
     }
+    let News { decisions, actions } = news;
     let late = decisions.len().saturating_sub(UNREAD_ITEMS);
     tell_decisions(&mut prose, decisions.iter().skip(late), &may_tell);
-    tell_actions(&mut prose, rest.iter().take(UNREAD_ITEMS));
-    let room =
-        if decisions.is_empty() && actions.is_empty() { 2 } else { usize::from(decisions.len() + actions.len() < 2) };
+    tell_actions(&mut prose, actions.iter().take(UNREAD_ITEMS));
+    let room = 2usize.saturating_sub(count);
     let told = prose.lines.clone();
     for index in weigh::select(chat, &judged.weights, room, |index| {
         may_tell(chat.units[index].line)

@@ -114,15 +114,37 @@ pub fn digest(lines: &[Line<'_>]) -> Digest {
 /// What `reader` missed: `lines` are the whole conversation, so that addressees and antecedents are understood; only messages
 /// with an id above `after` that are not by `reader` are told. "You're all caught up!" with no ids when there is none.
 pub fn unread(lines: &[Line<'_>], reader: &str, after: u64) -> Item {
-    // Names are told apart without regard to case.
-    let is_reader = |name: &str| name == reader || name.to_lowercase() == reader.to_lowercase();
-    let may_tell = |line: usize| lines[line].id > after && !is_reader(lines[line].sender);
+    let may_tell = |line: usize| is_news(&lines[line], reader, after);
     if !(0..lines.len()).any(may_tell) {
         return Item { text: compose::CAUGHT_UP.to_string(), ids: Vec::new() };
     }
     let (chat, judged) = judge(lines);
-    let reader = chat.people.iter().position(|name| is_reader(name));
-    compose::unread(&chat, &judged, reader, may_tell)
+    compose::unread(&chat, &judged, person(&chat, reader), may_tell)
+}
+
+/// Of what `reader` missed only what names them: decisions that bind them, requests and questions to them. Empty if
+/// there is none.
+pub fn named(lines: &[Line<'_>], reader: &str, after: u64) -> Item {
+    let may_tell = |line: usize| is_news(&lines[line], reader, after);
+    if !(0..lines.len()).any(may_tell) {
+        return Item::default();
+    }
+    let (chat, judged) = judge(lines);
+    person(&chat, reader).map_or_else(Item::default, |reader| compose::named(&chat, &judged, reader, may_tell))
+}
+
+fn is_news(line: &Line<'_>, reader: &str, after: u64) -> bool {
+    line.id > after && !is_same_name(line.sender, reader)
+}
+
+/// Names are told apart without regard to case.
+fn is_same_name(name: &str, reader: &str) -> bool {
+    name == reader || name.to_lowercase() == reader.to_lowercase()
+}
+
+/// Who the reader is among those who wrote or are spoken of.
+fn person(chat: &Chat<'_>, reader: &str) -> Option<usize> {
+    chat.people.iter().chain(&chat.absent).position(|name| is_same_name(name, reader))
 }
 
 /// The ids of the `count` messages that matter most, ascending: the reducer for an LLM with a small budget.

@@ -84,6 +84,22 @@ fn what_names_the_reader_comes_first() {
 }
 
 #[test]
+fn a_decision_that_names_the_reader_comes_before_the_others() {
+    let rows = &[
+        "Ana: We decided that Ben leads the retro on Monday",
+        "Cleo: I'll order the cake today",
+        "Ana: We decided to move the archive to Oslo",
+        "Ben: hello",
+    ];
+    let first = "They decided: Ben leads the retro on Monday.";
+    let missed = unread(&lines(rows), "ben", 0);
+    assert!(missed.text.starts_with(first) && missed.text.contains("Oslo"), "{}", missed.text);
+    assert_eq!(named(&lines(rows), "ben", 0), Item { text: first.into(), ids: vec![1] });
+    assert_eq!(named(&lines(rows), "Ben", 1), Item::default(), "it was read");
+    assert_eq!(named(&lines(rows), "Dora", 0), Item::default(), "nobody names her");
+}
+
+#[test]
 fn a_question_that_was_read_is_no_part_of_what_was_missed() {
     let rows = &["Ana: should we keep the old login page?", "Ben: nobody uses it", "Ana: ok let's drop it", "Ben: +1"];
     assert_eq!(unread(&lines(rows), "Cleo", 2).text, "They decided to drop it.");

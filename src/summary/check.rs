@@ -274,7 +274,7 @@ fn count(fault: Fault, counters: &Counters) {
 }
 
 /// Sentences with their ends.
-fn sentences(text: &str) -> Vec<&str> {
+pub fn sentences(text: &str) -> Vec<&str> {
     let mut out = Vec::new();
     let mut start = 0;
     let bytes = text.as_bytes();

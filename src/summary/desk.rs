@@ -392,7 +392,15 @@ impl Desk {
                 Err(why) => trouble = Some(why),
             }
         }
-        let item = item.unwrap_or_else(|| embedded::unread(lines, reader, after));
+        let item = match item {
+            None => embedded::unread(lines, reader, after),
+            // A model may forget what it was told to begin with; our own engine does not.
+            Some(written) if is_by_model && !reader.is_empty() => match embedded::named(lines, reader, after) {
+                Some(lead) => model::led(lead, written),
+                None => written,
+            },
+            Some(written) => written,
+        };
         let missed = Arc::new(Missed { item, count });
         if trouble.is_none() {
             self.shared().cache.put_missed(key, missed.clone());

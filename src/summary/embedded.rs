@@ -76,6 +76,17 @@ pub fn unread(lines: &[Line<'_>], reader: &str, after: u64) -> Item {
     if is_sound(&item) { item } else { plain(&missed) }
 }
 
+/// Of what `reader` missed after `after` what names them, if anything does.
+pub fn named(lines: &[Line<'_>], reader: &str, after: u64) -> Option<Item> {
+    let proof = |item: &Item| item.ids.iter().copied().collect();
+    let item = unbaited(lines, |lines| extract::named(lines, reader, after), proof)?;
+    let is_missed = |id: &u64| {
+        let at = lines.binary_search_by_key(id, |line| line.id);
+        at.is_ok_and(|at| is_missed(&lines[at], reader, after))
+    };
+    (is_sound(&item) && item.ids.iter().all(is_missed)).then_some(item)
+}
+
 /// Whether `reader` has not read a line yet.
 pub fn is_missed(line: &Line<'_>, reader: &str, after: u64) -> bool {
     line.id > after && (reader.is_empty() || line.sender.to_lowercase() != reader.to_lowercase())

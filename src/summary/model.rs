@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::extract::{Digest, Item, Line};
+use crate::extract::{Digest, Item, Line, content_words};
 use crate::message::Seq;
 use crate::message::llm;
 use crate::summary::budget::{CALL_TOKENS_MIN, tokens};
 use crate::summary::cache::{Key, Part};
-use crate::summary::check::Check;
+use crate::summary::check::{Check, sentences};
 use crate::summary::counts::Counters;
 use crate::summary::embedded;
 use crate::summary::prompt::{self, ANSWER_TOKENS, ANSWER_TOKENS_SHORT, INSTRUCTIONS, Note, VERSION};
@@ -27,6 +27,9 @@ const CHUNKS_SHARE: f64 = 0.6;
 const PATIENCE_SHARE: f64 = 0.6;
 /// A sealed chunk has this many tokens of messages, or less where the service takes less.
 const CHUNK_TOKENS: u64 = 4_000;
+
+/// A sentence that has this share of its words from another one says the same.
+const REPEATED_SHARE: f64 = 0.75;
 
 /// Where finished parts are found and kept.
 pub trait Shelf {
@@ -231,6 +234,25 @@ pub fn filled(mut digest: Digest, lines: &[Line<'_>]) -> Digest {
     fill(&mut digest.action_items, own.action_items);
     fill(&mut digest.open_questions, own.open_questions);
     digest
+}
+
+/// Puts what names the reader before what the model wrote; of that, the sentences that say no more go.
+pub fn led(lead: Item, written: Item) -> Item {
+    let known: HashSet<String> = content_words(&lead.text).into_iter().collect();
+    let is_new = |sentence: &&str| {
+        let words = content_words(sentence);
+        let shared = words.iter().filter(|word| known.contains(*word)).count();
+        words.is_empty() || (shared as f64) < words.len() as f64 * REPEATED_SHARE
+    };
+    let news: Vec<&str> = sentences(&written.text).into_iter().filter(is_new).collect();
+    let text = if news.is_empty() { lead.text } else { format!("{} {}", lead.text, news.join(" ")) };
+    let mut ids = lead.ids;
+    if !news.is_empty() {
+        ids.extend(written.ids);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Item { text, ids }
 }
 
 fn after<'a, 'b>(lines: &'b [Line<'a>], seq: Seq) -> &'b [Line<'a>] {
