@@ -7,6 +7,8 @@ mod support;
 use std::fs;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use support::Server;
 use support::browser::{Browser, Tab};
@@ -159,6 +161,68 @@ fn who_likes_it_dark_gets_it_dark() {
     };
     check(false);
     check(true);
+}
+
+#[test]
+fn a_print_has_the_messages_whole_and_nothing_else() {
+    let (server, browser) = (Server::start(), Browser::start());
+    let long = (0..40).map(|line| format!("line {line} of a long message")).collect::<Vec<_>>().join("\n");
+    post(&server, "Ann", &long);
+    post(&server, "Ann", &format!("```\n{}\n```", "code ".repeat(100)));
+    (0..30).for_each(|number| post(&server, "Ben", &format!("number {number}")));
+    let tab = browser.blank();
+    tab.resize(800, 600);
+    tab.go(&page(&server, ""));
+    enter(&tab, "Kim");
+    tab.until("document.querySelectorAll('#list .row').length == 32");
+    say(&tab, "Mine @Ann");
+    tab.until("document.querySelectorAll('#list .own').length == 1 && !document.querySelector('#waiting .row')");
+    // Even for somebody who likes it dark.
+    let dark = json!([{"name": "prefers-color-scheme", "value": "dark"}]);
+    tab.call("Emulation.setEmulatedMedia", json!({"media": "print", "features": dark}));
+    tab.until("matchMedia('print').matches && matchMedia('(prefers-color-scheme: dark)').matches");
+
+    let shown = "(selector => [...document.querySelectorAll(selector)].filter(node => node.getClientRects().length))";
+    let bars = "nav, form, button, .strip, .avatar, .floats > *, #typing, #toast, dialog";
+    assert_eq!(tab.eval(&format!("{shown}({}).map(node => node.outerHTML.slice(0, 80))", json!(bars))), json!([]));
+    // Who said it stands over the first of a group, and over one's own.
+    assert_eq!(
+        tab.eval(&format!("{shown}('.first .who, .own .who').map(who => [who.textContent, who.clientHeight > 10])")),
+        json!([["Ann", true], ["Ben", true], ["Kim", true]])
+    );
+    // Nothing around a text cuts it off, and it has its place on the sheet.
+    let cut = "[...document.querySelectorAll('.row')].filter(row => {
+        let text = row.querySelector('.text'), {bottom, right, height} = text.getBoundingClientRect(), root = document.documentElement
+        if (height < 10 || right > innerWidth || bottom + scrollY > root.scrollHeight) return true
+        for (let node = text; node != root; node = node.parentNode) {
+            let {maskImage} = getComputedStyle(node)
+            if (maskImage != 'none' || node.scrollHeight > node.clientHeight + 1) return true
+        }
+    }).map(row => row.id)";
+    assert_eq!(tab.eval(cut), json!([]));
+    // Dark ink on white paper.
+    let light = "(color => {
+        let paint = new OffscreenCanvas(1, 1).getContext('2d')
+        paint.fillStyle = color
+        paint.fillRect(0, 0, 1, 1)
+        let [red, green, blue, alpha] = paint.getImageData(0, 0, 1, 1).data
+        return alpha == 0 ? 255 : Math.min(red, green, blue)
+    })";
+    let ink = format!(
+        "[...document.querySelectorAll('.text, .text *, .who, .meta')].filter(node => {light}(getComputedStyle(node).color) > 130).map(node => node.outerHTML.slice(0, 80))"
+    );
+    assert_eq!(tab.eval(&ink), json!([]));
+    let ground = format!(
+        "[...document.querySelectorAll('.bubble')].filter(node => {light}(getComputedStyle(node).backgroundColor) < 255).length"
+    );
+    assert_eq!(tab.eval(&ground), 0);
+
+    // More than fits on the screen takes more than one sheet.
+    let paper = tab.call("Page.printToPDF", json!({}));
+    let paper = STANDARD.decode(paper["data"].as_str().expect("a document")).expect("base64");
+    let sheets = paper.windows(11).filter(|bytes| *bytes == b"/Type /Page").count()
+        - paper.windows(12).filter(|bytes| *bytes == b"/Type /Pages").count();
+    assert!(sheets >= 2, "{sheets} sheets");
 }
 
 /// The source of axe-core.

@@ -149,27 +149,54 @@ fn an_address_made_of_markup_leads_to_the_lobby() {
 fn an_api_that_answers_errors_or_garbage_or_nothing_does_not_stop_the_chat() {
     let (server, browser) = (Server::start(), Browser::start());
     let bob = join(&browser, &server, "Bob");
-    for (name, answer) in [
-        ("Error", "Promise.resolve(Response.json({detail: 'it is broken'}, {status: 500}))"),
-        ("Garbage", "Promise.resolve(new Response('<html>\u{0}'))"),
+    let unreadable = "Messages could not be loaded. The server\u{2019}s answer is unusable (200).";
+    for (name, answer, history, recap) in [
+        (
+            "Error",
+            "Promise.resolve(Response.json({detail: 'it is broken'}, {status: 500}))",
+            "Messages could not be loaded. it is broken",
+            "No recap: it is broken",
+        ),
+        (
+            "Garbage",
+            "Promise.resolve(new Response('<html>\u{0}'))",
+            unreadable,
+            "No recap: The server\u{2019}s answer is unusable (200).",
+        ),
+        (
+            "Number",
+            "Promise.resolve(new Response('7'))",
+            unreadable,
+            "No recap: The server\u{2019}s answer is unusable (200).",
+        ),
         (
             "Odd",
             "Promise.resolve(Response.json({messages: [null, 7, {id: 'x'}], users: {a: 1}, rooms: [3], summary: 9}))",
+            "This is the beginning of #lobby. Say hello.",
+            "The recap is ready.",
         ),
-        ("Down", "Promise.reject(TypeError('down'))"),
-        ("Silent", "new Promise(() => 0)"),
+        (
+            "Down",
+            "Promise.reject(TypeError('down'))",
+            "Messages could not be loaded. The server does not answer.",
+            "No recap: The server does not answer.",
+        ),
+        ("Silent", "new Promise(() => 0)", "", ""),
     ] {
         let tab = browser.blank();
         tab.run_first(&format!("window.fetch = () => {answer}"));
         tab.go(&page(&server, ""));
         support::page::enter(&tab, name);
+        if name != "Silent" {
+            tab.until(&format!("document.querySelector('.start')?.textContent.startsWith({})", json!(history)));
+        }
         say(&tab, &format!("I am {name}"));
         sees(&bob, name, &format!("I am {name}"), false);
         if name != "Silent" {
             say(&bob, &format!("hello {name}"));
             sees(&tab, "Bob", &format!("hello {name}"), false);
             tab.eval("summaryBtn.click()");
-            tab.until("/No recap|recap is ready/.test(recapState.textContent)");
+            tab.until(&format!("recapState.textContent == {}", json!(recap)));
         }
         assert_eq!(tab.complaints(), [""; 0], "{name}");
     }
