@@ -3,7 +3,7 @@
 //! A stalled terminal stalls only that thread: lines that find the queue full are counted, and the count is
 //! printed once there is room. Nothing here decides what is worth a line.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +21,11 @@ pub const LINES_MAX: usize = 4096;
 const LINES_PER_WRITE: usize = 256;
 /// How long the end of the server waits for the terminal to take the last lines.
 const FAREWELL_MS_MAX: u64 = 300;
+
+/// A line on standard error. Who has closed it does not want to know, and ends nothing by that.
+pub fn complain(line: fmt::Arguments<'_>) {
+    drop(writeln!(io::stderr().lock(), "{line}"));
+}
 
 /// What a line tells.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::{env, io};
 use catchup::api::{Access, Api};
 use catchup::chat::{Chat, Rules};
 use catchup::config::{Config, Durability, LogFormat, SECRETS, SETTINGS};
-use catchup::console::{Console, Form};
+use catchup::console::{Console, Form, complain};
 use catchup::listen::{self, Listener};
 use catchup::log::{KnownRoom, Posts};
 use catchup::memory::Memory;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => {
-            eprintln!("{line}");
+            complain(format_args!("{line}"));
             ExitCode::FAILURE
         }
     }
@@ -54,14 +54,14 @@ fn keep(name: &str, arguments: &ArgMatches, config: &Config) -> Result<(), Strin
         "backup" => {
             let to = text("FILE").unwrap_or_default();
             archive::backup(data, Path::new(to)).map_err(|error| error.to_string())?;
-            eprintln!("catchup: {} is copied to {to}", data.display());
+            complain(format_args!("catchup: {} is copied to {to}", data.display()));
             return Ok(());
         }
         "export" => archive::export(data, text("room"), &mut io::stdout().lock()),
         _ => archive::import(data, &mut io::stdin().lock()),
     };
     let counts = counts.map_err(|error| error.to_string())?;
-    eprintln!("catchup: {name}: {} messages of {} rooms", counts.posts, counts.rooms);
+    complain(format_args!("catchup: {name}: {} messages of {} rooms", counts.posts, counts.rooms));
     Ok(())
 }
 
@@ -113,13 +113,13 @@ fn serve(config: Config) -> Result<(), String> {
     };
     let reactor = Reactor::new(inbox, parts).map_err(|error| format!("catchup: cannot start the loop: {error}"))?;
     for address in shown {
-        eprintln!("Catchup listens on {address}");
+        complain(format_args!("Catchup listens on {address}"));
     }
     if let Some(address) = metrics {
-        eprintln!("Catchup serves its metrics on {address}/metrics");
+        complain(format_args!("Catchup serves its metrics on {address}/metrics"));
     }
     let per_address = caps.per_address.map_or("as many as like".into(), |count| count.to_string());
-    eprintln!("Catchup takes {} connections at once, {per_address} from one address", caps.connections);
+    complain(format_args!("Catchup takes {} connections at once, {per_address} from one address", caps.connections));
     reactor.run().map_err(|error| format!("catchup: the loop has failed: {error}"))
 }
 

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::time::Instant;
 
 use support::{Client, Setup, Value, eventually, is_stamp, json};
@@ -135,4 +136,30 @@ fn a_console_that_nobody_reads_never_stalls_the_chat() {
     assert_eq!(bob.close_code(), 1012);
     drop((alice, bob));
     assert!(server.wait().success(), "a stalled console must not hold up the end");
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_ends_nothing() {
+    let directory = support::server::Directory::new();
+    let path = directory.file("catchup.sock");
+    let (reader, closed) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut server = std::process::Command::new(env!("CARGO_BIN_EXE_catchup"))
+        .args(["--ephemeral", "--quiet", "--host", "none", "--unix"])
+        .arg(&path)
+        .current_dir(path.parent().expect("it lies in a directory"))
+        .stdin(std::process::Stdio::null())
+        .stderr(closed)
+        .spawn()
+        .expect("starts");
+    let answer = eventually("an answer", || {
+        let mut stream = std::os::unix::net::UnixStream::connect(&path).ok()?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer).filter(|answer| !answer.is_empty())
+    });
+    server.kill().expect("it still runs");
+    server.wait().expect("ends");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }

@@ -10,6 +10,7 @@ use rusqlite::params;
 use super::schema::{key, seq_of};
 use super::told;
 use super::writer::Writer;
+use crate::console::complain;
 use crate::message::Seq;
 use crate::words;
 
@@ -73,13 +74,13 @@ impl Writer {
             }
             Err(error) => {
                 if !self.reader.connection.is_autocommit() && self.execute("ROLLBACK").is_err() {
-                    eprintln!("history: cannot take back a failed slice of indexing");
+                    complain(format_args!("history: cannot take back a failed slice of indexing"));
                 }
                 if matches!(self.indexing, Indexing::Works) {
-                    eprintln!(
+                    complain(format_args!(
                         "history: the search index cannot be filled ({}); searches look through the posts, trying again",
                         told(&error)
-                    );
+                    ));
                 }
                 self.indexing = Indexing::FailedUntil(Instant::now() + INDEX_RETRY);
             }

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use crate::console::complain;
 use crate::log::{Answer, Job, KeptPart, KnownRoom};
 use crate::message::Uuid;
 pub use copy::{Incoming, back_up};
@@ -296,7 +297,10 @@ fn fold(connection: Connection, nudged: &Receiver<()>) {
     let fold = |how| {
         let folded = connection.query_row(how, [], |row| row.get::<_, i64>(0));
         if let Err(error) = folded {
-            eprintln!("history: cannot fold the write-ahead log into the file ({}); it goes on growing", told(&error));
+            complain(format_args!(
+                "history: cannot fold the write-ahead log into the file ({}); it goes on growing",
+                told(&error)
+            ));
         }
     };
     while nudged.recv().is_ok() {

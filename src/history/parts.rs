@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::reader::Reader;
 use super::told;
 use super::writer::Writer;
+use crate::console::complain;
 use crate::log::{KeptPart, PART_BYTES_MAX, PARTS_KEPT_MAX, PartKey, PartKind};
 use crate::message::Seq;
 
@@ -57,9 +58,12 @@ impl Writer {
             if !self.reader.connection.is_autocommit()
                 && let Err(error) = self.execute("ROLLBACK")
             {
-                eprintln!("history: cannot take back a failed transaction: {}", told(&error));
+                complain(format_args!("history: cannot take back a failed transaction: {}", told(&error)));
             }
-            eprintln!("history: parts of a summary are not kept ({}); they are made anew when asked for", told(&error));
+            complain(format_args!(
+                "history: parts of a summary are not kept ({}); they are made anew when asked for",
+                told(&error)
+            ));
         }
     }
 

@@ -14,6 +14,7 @@ use super::index::{INDEX_LAG_MAX, INDEX_SLICE_POSTS, Indexing};
 use super::reader::{AUTHORS_KEPT_MAX, Reader};
 use super::schema::{ROOM_NUMBER_MAX, SEQ_MAX, key};
 use super::told;
+use crate::console::complain;
 use crate::log::{Answer, Appended, COMMIT_POSTS_MAX, Job, KeptPart, KnownRoom, PAGE_POSTS_MAX};
 use crate::message::{Draft, Post, Seq, Uuid, fold, fresh_uuid};
 
@@ -344,7 +345,7 @@ impl Writer {
         if !self.reader.connection.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
         {
-            eprintln!("history: cannot take back a failed transaction: {}", told(&error));
+            complain(format_args!("history: cannot take back a failed transaction: {}", told(&error)));
         }
         for (place, last) in before.last.into_iter().rev() {
             self.rooms[place].last = last;
