@@ -17,23 +17,14 @@ use tungstenite::{Message, WebSocket, connect};
 #[allow(dead_code, reason = "the tests use the rest of it")]
 #[path = "../tests/support/browser.rs"]
 mod browser;
+#[path = "../tests/support/wait.rs"]
+mod wait;
 
 use browser::{Browser, Tab};
+use wait::eventually;
 
 /// As in the tests, whose browser this borrows.
 pub const WAIT: Duration = Duration::from_secs(60);
-
-/// Looks again and again until `look` gives something, `WAIT` at most.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < WAIT, "waited {WAIT:?} for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 const TEXT: &str =
     "The sign-up form is live with the new date and the `rate limit`, see https://example.org/forms @Tom";

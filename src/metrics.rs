@@ -288,7 +288,8 @@ impl Metrics {
         let help = "From the turn that read a message to the end of the one that wrote it, stored, to the sockets of \
                     its room.";
         text.histogram("catchup_delivery_seconds", help, &self.deliveries, NS_PER_SECOND);
-        let help = "Messages that the log answered together: of one transaction, and with no other question between them.";
+        let help =
+            "Messages that the log answered together: of one transaction, and with no other question between them.";
         text.histogram("catchup_commit_messages", help, &self.commits, 1.0);
         text.one("catchup_log_jobs", "gauge", "Questions that the log has not answered yet.", levels.log_jobs);
         let help = "Connections that are not read from until the log has caught up.";

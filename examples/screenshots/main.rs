@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,24 +18,15 @@ use serde_json::{Value, json};
 mod browser;
 mod film;
 mod stage;
+#[path = "../../tests/support/wait.rs"]
+mod wait;
 
 use browser::{Browser, Tab};
 use stage::{people, serve, shoot};
+use wait::eventually;
 
 /// As in the tests, whose browser this borrows.
 pub const WAIT: Duration = Duration::from_secs(30);
-
-/// Looks again and again until `look` gives something, `WAIT` at most.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < WAIT, "waited {WAIT:?} for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// Joins where Priya is writing.
 fn join(tab: &Tab, others: &Tab, url: &str) -> Result<(), Box<dyn Error>> {

@@ -9,28 +9,18 @@ pub mod http;
 pub mod page;
 pub mod schema;
 pub mod server;
+mod wait;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use client::Client;
 pub use http::{Http, Response};
 pub use serde_json::{Value, json};
 pub use server::{Server, Setup};
+pub use wait::eventually;
 
 /// How long a test waits for anything that should come at once, on a machine that is busy with other tests.
 pub const WAIT: Duration = Duration::from_secs(30);
-
-/// Looks again and again until `look` gives something, `WAIT` at most.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < WAIT, "waited {WAIT:?} for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// The `id` of each message of a list.
 pub fn ids(list: &Value) -> Vec<u64> {
