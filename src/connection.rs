@@ -36,6 +36,8 @@ pub const STALL_MS_MAX: u64 = 30_000;
 pub const CLOSE_MS_MAX: u64 = 5_000;
 /// Most sends to members of rooms in one turn: a large room is served in slices, so that others get their turn.
 pub const SENDS_PER_TURN: usize = 4_096;
+/// Most deadlines that are acted upon in one turn: a crowd that came at once is let go in slices, so that others get their turn.
+pub const EXPIRIES_PER_TURN: usize = 64;
 /// A smaller room is never made to wait.
 pub const GROUP_MEMBERS_MIN: usize = 64;
 /// A room with so many bytes to send to each member does not wait for more: by then it is the bytes that cost.
@@ -952,11 +954,13 @@ impl<S: Stream> Connections<S> {
         self.timers.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Does what is due: pings, closes, kills; says what the reactor has to do.
+    /// Does what is due: pings, closes, kills; says what the reactor has to do. [`EXPIRIES_PER_TURN`] at most: what is left
+    /// stays due.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Expired> {
         let mut expired = Vec::new();
+        let mut acted = 0;
         while let Some(&Reverse((due, id))) = self.timers.peek() {
-            if due > now_ms {
+            if due > now_ms || acted == EXPIRIES_PER_TURN {
                 break;
             }
             self.timers.pop();
@@ -966,6 +970,7 @@ impl<S: Stream> Connections<S> {
             }
             connection.due_ms = u64::MAX;
             self.expire_one(id, now_ms, &mut expired);
+            acted += 1;
         }
         expired
     }
@@ -1314,6 +1319,21 @@ mod tests {
         assert_eq!(look(&mut cs, id, 300_000 + PONG_MS_MAX - 1), (Some(Life::Open), 2));
         let (life, _) = look(&mut cs, id, 300_000 + PONG_MS_MAX);
         assert_eq!(life, Some(Life::Lingering(CloseReason::NoPong)));
+    }
+
+    /// 10,000 who had come together were all pinged in one turn, for which everybody else waited.
+    #[test]
+    fn a_crowd_whose_time_is_up_together_is_let_go_in_slices() {
+        let mut cs = Connections::new();
+        let crowd: Vec<ClientId> = (0..2 * EXPIRIES_PER_TURN + 7).map(|_| session(&mut cs)).collect();
+        for told in [EXPIRIES_PER_TURN, 2 * EXPIRIES_PER_TURN, crowd.len()] {
+            assert!(cs.next_due_ms().unwrap() <= PING_AFTER_MS, "the rest is still due");
+            cs.expire(PING_AFTER_MS);
+            cs.settle(PING_AFTER_MS, |_, _| {});
+            let sent = |id: &&ClientId| cs.touch(**id).unwrap().stream.0.borrow().got.len() == 2;
+            assert_eq!(crowd.iter().filter(sent).count(), told);
+        }
+        assert!(cs.next_due_ms().unwrap() > PING_AFTER_MS);
     }
 
     #[test]

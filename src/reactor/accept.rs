@@ -23,8 +23,8 @@ use crate::outbox::write_all;
 use crate::peer::proxy::{self, Preface};
 use crate::peer::{Peer, Trusted};
 
-/// Connections accepted in one turn.
-const ACCEPTS_PER_TURN: usize = 512;
+/// Connections accepted in one turn: some half a millisecond.
+const ACCEPTS_PER_TURN: usize = 64;
 /// How long accepting pauses when there is no descriptor left.
 const EXHAUSTED_PAUSE_MS: u64 = 100;
 /// After so many refusals accepting pauses: the others wait in the kernel's queue, and cost nothing there.
