@@ -778,6 +778,12 @@ impl<S: Stream> Connections<S> {
         !self.dirty.is_empty()
     }
 
+    /// Whether all that is unsettled are busy rooms that gather frames: nothing is to be sent until their time is up.
+    pub fn is_gathering(&self) -> bool {
+        let may_wait = |id: &RoomId| self.rooms[id.0 as usize].may_wait(self.group_members_min);
+        self.is_grouping && !self.dirty.is_empty() && self.dirty.iter().all(may_wait)
+    }
+
     /// The last pass took long: the rooms that it served are those that may wait while frames are grouped.
     pub fn note_busy(&mut self) {
         for id in self.busy.drain(..) {
@@ -1357,14 +1363,20 @@ mod tests {
         cs.note_busy();
         cs.group(true);
         say(&mut cs, 0, "b");
+        assert!(cs.is_gathering(), "the loop may rest");
+        cs.group(false);
+        assert!(!cs.is_gathering(), "the time is up");
+        cs.group(true);
         say(&mut cs, 1, "q");
+        assert!(!cs.is_gathering(), "a quiet room is not to wait");
         ws::write_text(cs.touch(busy[0].0).unwrap().writer().unwrap(), b"private");
         cs.settle(1, |_, _| {});
         assert_eq!((heard(&busy[0].1), heard(&busy[1].1)), (vec!["a".into(), "private".into()], vec!["a".to_owned()]));
         assert_eq!(heard(&quiet[0].1), ["q"]);
-        assert!(cs.is_unsettled());
+        assert!(cs.is_unsettled() && cs.is_gathering());
         // Enough for a full write: no more is waited for.
         say(&mut cs, 0, &format!("c#{}", "-".repeat(GROUP_BYTES_MAX as usize)));
+        assert!(!cs.is_gathering());
         cs.settle(2, |_, _| {});
         assert_eq!(
             (heard(&busy[0].1), heard(&busy[1].1)),

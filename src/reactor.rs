@@ -57,6 +57,9 @@ const DRAIN_END_MS: u64 = 2_000;
 const GROUP_AFTER: Duration = Duration::from_micros(200);
 /// For half as long as the pass took, and this long at most: each send then carries more, and it is the sends that cost.
 const GROUP_MAX: Duration = Duration::from_millis(1);
+/// Meanwhile, when there is no news, it looks for some so often: the poll's timeout knows whole milliseconds only, and
+/// looking without a pause would take a core from those who are to read what was sent.
+const GROUP_LOOK: Duration = Duration::from_micros(100);
 /// Before that end, who still waits for an answer is told that none will come.
 const DRAIN_ANSWER_MS: u64 = 500;
 /// Farewells a millisecond: a small server need not take its whole `--drain-ms`.
@@ -327,6 +330,10 @@ impl Reactor {
             Err(error) if error.kind() == ErrorKind::Interrupted => events.clear(),
             Err(error) => return Err(error),
         }
+        if events.is_empty() && self.has_only_to_gather() {
+            let left = self.group_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+            thread::sleep(left.min(GROUP_LOOK));
+        }
         self.turn_ns = self.elapsed_ns();
         self.time = self.clock();
         for event in events.iter() {
@@ -348,12 +355,17 @@ impl Reactor {
         Ok(())
     }
 
+    /// Whether something besides sending is left for the next turn.
+    fn has_work(&self) -> bool {
+        self.doors.wants_turn() || !self.unread.is_empty() || !self.answered.is_empty() || !self.finished.is_empty()
+    }
+
+    fn has_only_to_gather(&self) -> bool {
+        !self.has_work() && self.connections.is_gathering()
+    }
+
     fn timeout(&self) -> Option<Duration> {
-        let is_busy = !self.unread.is_empty()
-            || !self.answered.is_empty()
-            || !self.finished.is_empty()
-            || self.connections.is_unsettled();
-        if self.doors.wants_turn() || is_busy {
+        if self.has_work() || self.connections.is_unsettled() {
             return Some(Duration::ZERO);
         }
         let page = self.has_pages.then_some(self.page_at_ms);
