@@ -1,11 +1,12 @@
 //! The `catchup` program: reads the settings, opens the log, binds, starts the workers, serves.
 
 use std::collections::HashMap;
+use std::env::{self, VarError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::{env, io};
+use std::{fs, io};
 
 use catchup::api::{Access, Api};
 use catchup::chat::{Chat, Rules};
@@ -157,6 +158,12 @@ fn caps(config: &Config, descriptors: u64) -> Result<Caps, String> {
 /// Flags before the environment before `.env`.
 fn settings(matches: &ArgMatches) -> Result<Config, String> {
     let dotenv = dotenv()?;
+    // Taken for unset, a token would leave the server open to everybody.
+    for variable in SETTINGS.iter().map(|setting| setting.variable).chain(SECRETS.iter().copied()) {
+        if let Err(VarError::NotUnicode(_)) = env::var(variable) {
+            return Err(format!("config: {variable} is not UTF-8: want text that is"));
+        }
+    }
     let given = |variable: &str| -> Option<String> {
         let setting = SETTINGS.iter().find(|setting| setting.variable == variable);
         let flag = setting.and_then(|setting| match setting.value {
@@ -170,12 +177,27 @@ fn settings(matches: &ArgMatches) -> Result<Config, String> {
 
 /// The settings in `.env` of the working directory, if there is one.
 fn dotenv() -> Result<HashMap<String, String>, String> {
-    let lines = match dotenvy::from_path_iter(".env") {
-        Ok(lines) => lines,
-        Err(error) if error.not_found() => return Ok(HashMap::new()),
+    let text = match fs::read_to_string(".env") {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
         Err(error) => return Err(format!("config: cannot read .env: {error}")),
     };
-    lines.collect::<Result<_, _>>().map_err(|error| format!("config: .env is not understood: {error}"))
+    // Some editors put a byte-order mark in front.
+    let text = text.trim_start_matches('\u{feff}');
+    parse_dotenv(text).map_err(|error| {
+        // What it says quotes the line, which may be a key: only where it stands is told. That is the end of the
+        // shortest beginning of the file in which the same is wrong.
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1).chain([text.len()]);
+        let is_wrong = |end| parse_dotenv(&text[..end]).is_err_and(|part| part.to_string() == error.to_string());
+        let number = ends.take_while(|&end| !is_wrong(end)).count() + 1;
+        format!(
+            "config: line {number} of .env is not understood: want NAME=value, or NAME='value' if it has blanks in it"
+        )
+    })
+}
+
+fn parse_dotenv(text: &str) -> dotenvy::Result<HashMap<String, String>> {
+    dotenvy::from_read_iter(text.as_bytes()).collect()
 }
 
 fn command() -> Command {

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitStatus;
 
 use support::client::Heard;
@@ -142,7 +144,20 @@ fn a_bad_setting_stops_the_start_with_one_line_that_names_it() {
     refuses(&Setup::bare().env("PORT", "http"), &["PORT", "http"]);
     refuses(&Setup::bare().env("CATCHUP_QUIET", "maybe"), &["CATCHUP_QUIET", "maybe"]);
     refuses(&Setup::bare().file(".env", "PORT=none\n"), &["PORT", "none"]);
-    refuses(&Setup::bare().file(".env", "this is no setting\n"), &[".env"]);
+    let open = Setup::bare().env("CATCHUP_TOKEN", OsStr::from_bytes(b"secret\xff"));
+    refuses(&open.env("PORT", "none"), &["CATCHUP_TOKEN is not UTF-8"]);
+    for (dotenv, part) in [
+        (&b"this is no setting\n"[..], "line 1 of .env is not understood"),
+        (b"# a\n\nPORT=1\nGROQ_API_KEY=gsk_secret and more\nHOST=::\n", "line 4 of .env is not understood"),
+        (b"PORT='1\n2'\nCATCHUP_TOKEN=\"secret\nHOST=::\n", "of .env is not understood"),
+        (b"\xef\xbb\xbfPORT=none\n", "PORT is \"none\""),
+        (b"CATCHUP_TOKEN=secret\xff\n", "cannot read .env"),
+    ] {
+        let setup = Setup::bare().file(".env", dotenv);
+        refuses(&setup, &[part]);
+        // It may be a key that is wrong, and lines like this one end up in logs.
+        assert!(!setup.run().2.contains("secret"), "{}", setup.run().2);
+    }
     let (status, _, stderr) = Setup::bare().args(&["--prot", "1"]).run();
     assert!(!status.success() && stderr.contains("--prot"), "{stderr}");
 }

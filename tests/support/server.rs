@@ -1,5 +1,6 @@
 //! The real server: started in an empty directory, read from, signalled, killed, started again on the same data.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -56,7 +57,7 @@ fn collect(pipe: impl Read + Send + 'static) -> Lines {
 pub struct Setup {
     directory: Arc<Directory>,
     args: Vec<String>,
-    env: Vec<(String, String)>,
+    env: Vec<(String, OsString)>,
     has_standard_args: bool,
     has_standard_data: bool,
     is_stdout_read: bool,
@@ -89,8 +90,8 @@ impl Setup {
         self
     }
 
-    pub fn env(mut self, variable: &str, value: &str) -> Setup {
-        self.env.push((variable.to_owned(), value.to_owned()));
+    pub fn env(mut self, variable: &str, value: &(impl AsRef<OsStr> + ?Sized)) -> Setup {
+        self.env.push((variable.to_owned(), value.as_ref().to_owned()));
         self
     }
 
