@@ -287,6 +287,9 @@ impl Config {
         let llm_key = own_key.or_else(|| secret("GROQ_API_KEY").filter(|_| takes_groq_key(&llm_url)));
         let is_ephemeral = switch("CATCHUP_EPHEMERAL", &want("CATCHUP_EPHEMERAL"))?;
         let data = PathBuf::from(want("CATCHUP_DATA"));
+        if data.as_os_str().is_empty() {
+            return Err(wrong("CATCHUP_DATA", "", "the path of a file"));
+        }
         Ok(Config {
             host: match host.trim_matches(['[', ']']) {
                 "none" => None,
@@ -406,6 +409,10 @@ fn token(text: Option<String>) -> Result<Option<Box<str>>, String> {
         Some(text) if text.trim().is_empty() => {
             Err("config: CATCHUP_TOKEN is empty: want a secret, or leave it unset".into())
         }
+        // No header line could give it (RFC 9110 section 5.5).
+        Some(text) if text.trim() != text || text.contains(char::is_control) => {
+            Err("config: CATCHUP_TOKEN has blanks at an end, or a control character: want a secret without".into())
+        }
         text => Ok(text.map(Into::into)),
     }
 }
@@ -414,11 +421,25 @@ fn origins(text: &str) -> Result<Vec<Box<str>>, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     parts
         .map(|origin| match origin.split_once("://") {
-            Some((_, host)) if !host.is_empty() && !host.contains('/') => Ok(origin.into()),
             _ if origin == "*" => Ok(origin.into()),
-            _ => Err(format!("config: CATCHUP_ALLOW_ORIGIN has {origin:?}: want scheme://host[:port], or *")),
+            Some((scheme, host)) if is_origin(scheme, host) => Ok(origin.into()),
+            _ => Err(format!(
+                "config: CATCHUP_ALLOW_ORIGIN has {origin:?}: want scheme://host[:port] as browsers write it, which is \
+                 in ASCII and without the port of the scheme, or *"
+            )),
         })
         .collect()
+}
+
+/// Whether a browser may ever send this: another would let in nobody, and nobody would know why. RFC 6454 section 6.2.
+fn is_origin(scheme: &str, host: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]+".contains(&byte);
+    let port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "/",
+    };
+    !scheme.is_empty() && !host.is_empty() && (scheme.bytes().chain(host.bytes())).all(is_name) && !host.ends_with(port)
 }
 
 fn models(text: &str) -> Result<Vec<String>, String> {
@@ -478,6 +499,12 @@ mod tests {
                 "config: CATCHUP_DRAIN_DELAY_MS is \"60001\": want a number from 0 to 60000",
             ),
             ("CATCHUP_TOKEN", "", "config: CATCHUP_TOKEN is empty: want a secret, or leave it unset"),
+            (
+                "CATCHUP_TOKEN",
+                "secret\n",
+                "config: CATCHUP_TOKEN has blanks at an end, or a control character: want a secret without",
+            ),
+            ("CATCHUP_DATA", "", "config: CATCHUP_DATA is \"\": want the path of a file"),
             ("CATCHUP_DURABILITY", "most", "config: CATCHUP_DURABILITY is \"most\": want normal or full"),
             (
                 "CATCHUP_METRICS_ADDR",
@@ -493,6 +520,32 @@ mod tests {
             ),
         ] {
             assert_eq!(check(&[(variable, text)]).unwrap_err(), expect);
+        }
+    }
+
+    #[test]
+    fn an_origin_is_one_that_a_browser_may_send() {
+        for origins in
+            ["*", "https://example.org", "http://localhost:3000, https://[::1]:8443", "chrome-extension://abc"]
+        {
+            let count = origins.split(',').count();
+            assert_eq!(check(&[("CATCHUP_ALLOW_ORIGIN", origins)]).unwrap().origins.len(), count, "{origins}");
+        }
+        for origin in [
+            "example.org",
+            "null",
+            "https://",
+            "://example.org",
+            "https://example.org/",
+            "https://example.org?a",
+            "https://me@example.org",
+            "https://example org",
+            "https://\u{e9}xample.org",
+            "https://example.org:443",
+            "http://[::1]:80",
+        ] {
+            let told = check(&[("CATCHUP_ALLOW_ORIGIN", origin)]).unwrap_err();
+            assert!(told.starts_with(&format!("config: CATCHUP_ALLOW_ORIGIN has {origin:?}: want ")), "{told}");
         }
     }
 
