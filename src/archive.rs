@@ -245,6 +245,11 @@ mod tests {
         let again = backup(&path, &copy).expect_err("is there already").to_string();
         assert!(again.contains("copy.db") && again.contains("already"), "{again}");
         assert!(!directory.file("copy.db.part").exists());
+        // A link to nowhere is a name that is taken too, which is seen only when the copy is made.
+        std::os::unix::fs::symlink("nowhere", directory.file("link.db")).expect("makes a link");
+        let link = backup(&path, &directory.file("link.db")).expect_err("is there already").to_string();
+        assert!(link.contains("link.db") && link.contains("already"), "{link}");
+        assert!(!directory.file("link.db.part").exists() && !directory.file("nowhere").exists());
         assert!(backup(&directory.file("none.db"), &directory.file("c.db")).is_err());
         assert!(backup(&path, &directory.file("missing/c.db")).is_err());
         log.close();

@@ -46,16 +46,18 @@ pub fn back_up(path: &Path, to: &Path) -> Result<(), Error> {
         _ => {}
     }
     let copied = connection.execute("VACUUM INTO ?1", [part_name]).and_then(|_| set_apart(&part));
-    if let Err(error) = copied {
-        // Half a copy helps nobody; that it could not be made is what is told.
+    let copied = copied.map_err(|error| there(ErrorKind::of(error))).and_then(|()| {
+        let settled = File::open(&part).and_then(|file| file.sync_all()).and_then(|()| settle(&part, to));
+        settled.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => there(ErrorKind::Exists),
+            _ => io_there(error),
+        })
+    });
+    if copied.is_err() {
+        // A copy without its name helps nobody; why it has none is what is told.
         drop(fs::remove_file(&part));
-        return Err(there(ErrorKind::of(error)));
     }
-    File::open(&part).and_then(|file| file.sync_all()).map_err(io_there)?;
-    settle(&part, to).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => there(ErrorKind::Exists),
-        _ => io_there(error),
-    })
+    copied
 }
 
 fn set_apart(copy: &Path) -> rusqlite::Result<()> {
