@@ -34,7 +34,7 @@ fn main() {
 
 /// `NAME.gz` and `NAME.etag`.
 fn embed(out: &Path, name: &str, bytes: &[u8]) {
-    write(out, &format!("{name}.etag"), format!("\"{}\"", &hash(bytes)[..16]).as_bytes());
+    write(out, &format!("{name}.etag"), format!("W/\"{}\"", &hash(bytes)[..16]).as_bytes());
     let mut zip = GzEncoder::new(Vec::new(), Compression::best());
     zip.write_all(bytes).expect("a Vec takes every write");
     write(out, &format!("{name}.gz"), &zip.finish().expect("a Vec takes every write"));

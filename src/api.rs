@@ -326,8 +326,7 @@ impl Api {
             let told = "the server is stopping: come back in a moment";
             return Err(refusal(Status::ServiceUnavailable, told));
         }
-        let (known, takes_gzip) =
-            (request.headers.get("if-none-match"), request.headers.has_token("accept-encoding", "gzip"));
+        let (known, takes_gzip) = (request.headers.get("if-none-match"), request.headers.accepts_coding("gzip"));
         let fixed = match route {
             Route::Page => page::response(known, takes_gzip),
             Route::OpenApi => documents::OPENAPI.response(known, takes_gzip),

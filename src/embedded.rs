@@ -27,10 +27,10 @@ impl Embedded {
         Embedded { kind, gzip, etag, plain: OnceLock::new() }
     }
 
-    /// The file, or 304 if the client has it (RFC 9110 section 13.1.2).
+    /// The file, or 304 if the client has it (RFC 9110 section 13.1.2). Its ETag is a weak one: compressed or not, it is
+    /// the same file in other bytes (section 8.8.1).
     pub fn response(&'static self, if_none_match: Option<&str>, accepts_gzip: bool) -> Response {
-        let is_known = if_none_match
-            .is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == self.etag));
+        let is_known = if_none_match.is_some_and(|tags| is_known(tags, self.etag));
         let response = if is_known {
             Response::new(Status::NotModified)
         } else if accepts_gzip {
@@ -51,4 +51,13 @@ impl Embedded {
             decompress_to_vec(deflated).expect("build.rs has compressed it")
         })
     }
+}
+
+/// Whether the tag is among those of an `If-None-Match`, which may be `*`: whatever there is.
+fn is_known(tags: &str, etag: &str) -> bool {
+    tags.split(',').map(str::trim).any(|tag| tag == "*" || opaque(tag) == opaque(etag))
+}
+
+fn opaque(tag: &str) -> &str {
+    tag.strip_prefix("W/").unwrap_or(tag)
 }

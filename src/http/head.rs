@@ -29,6 +29,22 @@ impl Headers {
         let mut tokens = self.all(name).flat_map(|value| value.split(','));
         tokens.any(|known| known.trim_matches([' ', '\t']).eq_ignore_ascii_case(token))
     }
+
+    /// Whether the client has named this content coding as one that it takes: with any weight but 0. RFC 9110 section
+    /// 12.5.3, where one that it has not named may be sent as well; we do not.
+    pub fn accepts_coding(&self, coding: &str) -> bool {
+        let mut entries = self.all("accept-encoding").flat_map(|value| value.split(','));
+        entries.any(|entry| {
+            let mut parts = entry.split(';').map(|part| part.trim_matches([' ', '\t']));
+            parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding)) && !parts.any(is_weight_0)
+        })
+    }
+}
+
+/// `q=0`, `q=0.000`. RFC 9110 section 12.4.2.
+fn is_weight_0(parameter: &str) -> bool {
+    let weight = parameter.strip_prefix(['q', 'Q']).and_then(|rest| rest.strip_prefix('='));
+    weight.is_some_and(|weight| weight.bytes().all(|byte| matches!(byte, b'0' | b'.')))
 }
 
 /// How the end of a body is known.
@@ -375,6 +391,27 @@ mod tests {
         assert!(headers.has_token("Connection", "X"));
         assert!(!headers.has_token("Connection", "keep"));
         assert!(!headers.has_token("Upgrade", "websocket"));
+    }
+
+    #[test]
+    fn a_coding_is_taken_by_who_names_it_with_a_weight() {
+        for (value, expect) in [
+            ("gzip", true),
+            ("br, GZIP", true),
+            ("gzip;q=1.0, identity;q=0.5", true),
+            ("deflate;q=0 ,gzip ; Q=0.001", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000, *", false),
+            ("x-gzip", false),
+            ("gzipped", false),
+            ("*", false),
+            ("", false),
+        ] {
+            let headers = parsed("GET / HTTP/1.1", &format!("Host: x\r\nAccept-Encoding: {value}\r\n"));
+            assert_eq!(headers.expect("well-formed").headers.accepts_coding("gzip"), expect, "{value:?}");
+        }
+        let lines = "Host: x\r\nAccept-Encoding: br\r\naccept-encoding: gzip;q=0.2\r\n";
+        assert!(parsed("GET / HTTP/1.1", lines).expect("well-formed").headers.accepts_coding("gzip"));
     }
 
     #[test]
