@@ -375,9 +375,10 @@ impl Api {
     fn admit(&self, route: Route, request: &Request) -> Result<(), Refused> {
         let is_open = matches!(route, Route::Page | Route::Healthz | Route::Options(_));
         if let Some(token) = self.access.token.as_deref().filter(|_| !is_open) {
-            let bearer = request.headers.get("authorization").and_then(|value| value.strip_prefix("Bearer "));
-            let given = match bearer {
-                Some(bearer) => Some(bearer.trim()),
+            // The scheme has no case (RFC 9110 section 11.1).
+            let header = request.headers.get("authorization").and_then(|value| value.split_once(' '));
+            let given = match header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) {
+                Some((_, bearer)) => Some(bearer.trim()),
                 None => request.query.get("token").map_err(|error| (error.status(), error.detail()))?,
             };
             if !given.is_some_and(|given| is_same_secret(given, token)) {
