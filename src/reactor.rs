@@ -656,7 +656,7 @@ impl Reactor {
         self.connections.group(self.group_until.is_some_and(|until| begun < until));
         let settled = self.connections.settle(self.time.now_ms, |connection, reason| {
             let is_websocket = matches!(connection.protocol, Protocol::Ws(_));
-            dead.push((connection.id, connection.peer, reason, is_websocket));
+            dead.push((connection.id, connection.peer, connection.is_operators, reason, is_websocket));
         });
         let ended = Instant::now();
         let took = ended - begun;
@@ -665,8 +665,8 @@ impl Reactor {
             self.group_until = Some(ended + (took / 2).min(GROUP_MAX));
         }
         self.metrics.settled((ended - self.started).as_nanos() as u64, !self.connections.is_unsettled());
-        for (id, peer, reason, is_websocket) in dead {
-            self.doors.leave(peer);
+        for (id, peer, is_operators, reason, is_websocket) in dead {
+            self.doors.let_out(peer, is_operators);
             self.metrics.closed(reason);
             self.metrics.websockets -= u64::from(is_websocket);
             self.api.forget(id);

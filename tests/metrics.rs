@@ -280,6 +280,14 @@ fn at_an_address_of_its_own_it_wants_no_token_and_nothing_else_is_there() {
     let samples = scrape(&mut again);
     assert_eq!(samples["catchup_connections_turned_away_total"], 1.0);
     assert_eq!(samples["catchup_connections{kind=\"http\"}"], 3.0);
+    // Nor is it a way to take all descriptors: sixteen come in, and others when they have left.
+    let mut many: Vec<Http> = (2..16).map(|_| Http::at(address)).collect();
+    assert_eq!(many.last_mut().expect("fourteen").get("/healthz").status, 200);
+    let refused = Http::at(address).response();
+    let told = "16 connections are open at this address, which is its limit: come back later";
+    assert_eq!((refused.status, refused.detail().as_str()), (503, told));
+    drop(many);
+    eventually("room for one more", || (Http::at(address).get("/healthz").status == 200).then_some(()));
 }
 
 #[test]

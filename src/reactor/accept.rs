@@ -35,6 +35,8 @@ const REFUSALS_PAUSE_MS: u64 = 20;
 const REFUSED_MAX: usize = 16;
 /// How much time.
 const REFUSED_MS_MAX: u64 = 1_000;
+/// Connections through the operator's door: they come on top of the cap, out of the descriptors that it leaves.
+const OPERATORS_MAX: usize = 16;
 /// Refusals are told to the console at most so often.
 const NOTE_EVERY_MS: u64 = 1_000;
 /// The tokens from here on are those of listeners.
@@ -55,6 +57,8 @@ pub struct Caps {
 pub(super) enum Refusal {
     Full(usize),
     Crowd(u32, IpAddr),
+    /// At the operator's door.
+    Operators(usize),
     /// No descriptor is left: this many connections are open.
     Exhausted(usize),
 }
@@ -67,6 +71,9 @@ impl Refusal {
             }
             Refusal::Crowd(most, from) => {
                 format!("{most} connections from {from} are open, which is the limit for one address: come back later")
+            }
+            Refusal::Operators(most) => {
+                format!("{most} connections are open at this address, which is its limit: come back later")
             }
             Refusal::Exhausted(_) => {
                 "this server has no descriptor left for a further connection: come back later".into()
@@ -81,6 +88,7 @@ impl Refusal {
             Refusal::Crowd(most, from) => {
                 format!("{most} connections from {from} are the limit (--max-connections-per-address): {told}")
             }
+            Refusal::Operators(most) => format!("{most} connections are the limit at --metrics-addr: {told}"),
             Refusal::Exhausted(open) => format!("no descriptor is left at {open} connections: {told}"),
         }
     }
@@ -96,6 +104,8 @@ pub(super) struct Doors {
     listeners: Vec<Listener>,
     /// Which of them is for the operator alone: what comes through it is asked for by `Api::operate`.
     operators: Option<usize>,
+    /// How many are in through it.
+    operators_in: usize,
     /// The listener to look at next, and how many in a row had nobody.
     at: usize,
     empty: usize,
@@ -131,6 +141,7 @@ impl Doors {
         listeners.extend(operators);
         Ok(Doors {
             operators: place,
+            operators_in: 0,
             listeners: listeners.into_iter().enumerate().map(watch).collect::<Result<_, _>>()?,
             at: 0,
             empty: 0,
@@ -232,10 +243,20 @@ impl Doors {
 
     fn admit(&mut self, peer: Peer, open: usize) -> Result<(), Refusal> {
         // Whoever watches the server must see that it is full.
-        if self.is_full(open) && !self.is_operators() {
-            return Err(Refusal::Full(self.caps.connections));
+        let is_operators = self.is_operators();
+        match is_operators {
+            true if self.operators_in >= OPERATORS_MAX => return Err(Refusal::Operators(OPERATORS_MAX)),
+            false if self.is_full(open) => return Err(Refusal::Full(self.caps.connections)),
+            _ => self.enter(peer)?,
         }
-        self.enter(peer)
+        self.operators_in += usize::from(is_operators);
+        Ok(())
+    }
+
+    /// One who was admitted is gone.
+    pub(super) fn let_out(&mut self, peer: Peer, is_operators: bool) {
+        self.operators_in -= usize::from(is_operators);
+        self.leave(peer);
     }
 
     /// Whether the last who came in came through the operator's door.
@@ -244,7 +265,7 @@ impl Doors {
     }
 
     /// Counts a connection of this peer, if there may be one more.
-    pub(super) fn enter(&mut self, peer: Peer) -> Result<(), Refusal> {
+    fn enter(&mut self, peer: Peer) -> Result<(), Refusal> {
         let Some((network, most)) = self.counted(peer) else { return Ok(()) };
         let count = self.networks.entry(network).or_default();
         if *count >= most {
@@ -254,8 +275,8 @@ impl Doors {
         Ok(())
     }
 
-    /// A connection of this peer is gone.
-    pub(super) fn leave(&mut self, peer: Peer) {
+    /// A connection of this peer is gone, or is another's from now on.
+    fn leave(&mut self, peer: Peer) {
         let Some((network, _)) = self.counted(peer) else { return };
         if let Some(count) = self.networks.get_mut(&network) {
             *count -= 1;
@@ -359,13 +380,13 @@ impl Reactor {
 
     fn admit(&mut self, mut socket: Socket, peer: Peer) {
         let id = self.connections.next_id();
+        let is_operators = self.doors.is_operators();
         // A socket that cannot be watched is of no use: dropping it hangs up.
         if socket.watch(self.poll.registry(), Token(id.slot as usize)).is_err() {
-            return self.doors.leave(peer);
+            return self.doors.let_out(peer, is_operators);
         }
         self.connections.admit(socket, peer, self.time.now_ms);
         self.metrics.accepted += 1;
-        let is_operators = self.doors.is_operators();
         if let Some(connection) = self.connections.touch(id) {
             connection.is_operators = is_operators;
         }
