@@ -289,9 +289,9 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Limits its rate from now on.
+    /// Limits its rate from now on, if it is not limited yet.
     pub fn limit_rate(&mut self, now_ms: u64, limit: RateLimit) {
-        self.bucket = Some(Bucket { limit, tokens: f64::from(limit.burst), at_ms: now_ms });
+        self.bucket.get_or_insert(Bucket { limit, tokens: f64::from(limit.burst), at_ms: now_ms });
     }
 
     /// From here on its bytes are frames; `now_ms` starts its heartbeat.

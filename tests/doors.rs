@@ -178,6 +178,27 @@ fn whom_a_trusted_proxy_names_is_slowed_and_the_proxys_own_machine_is_not() {
 }
 
 #[test]
+fn messages_by_post_count_against_the_rate_of_their_connection() {
+    // By the PROXY header it is somebody elsewhere: 50 a second, 500 at once.
+    let from_elsewhere = b"PROXY TCP4 192.0.2.7 192.0.2.1 1 2\r\n";
+    for (limit, count, preface) in [("10", 110, &b""[..]), ("auto", 550, from_elsewhere)] {
+        let server = Server::with(&["--trusted-proxy", "127.0.0.1", "--rate-limit", limit]);
+        let mut http = Http::to(&server);
+        http.send(preface);
+        let begun = Instant::now();
+        for n in 0..=count {
+            let response = http.post("/api/messages?username=cron", &format!("{{\"message\":\"{n}\"}}"));
+            assert_eq!(response.status, 201, "{n}");
+        }
+        assert!(begun.elapsed() > Duration::from_millis(900), "{limit}: not held back: {:?}", begun.elapsed());
+    }
+    // The proxy's own connection carries the posts of many.
+    let server = Server::with(&["--trusted-proxy", "127.0.0.1"]);
+    let mut http = Http::to(&server);
+    (0..600).for_each(|n| assert_eq!(http.post("/api/messages?username=a", "{\"message\":\"a\"}").status, 201, "{n}"));
+}
+
+#[test]
 fn a_full_server_tells_newcomers_to_come_back_and_lets_them_in_when_somebody_leaves() {
     let server = Server::with(&["--max-connections", "5"]);
     assert!(server.stderr().contains(&"Catchup takes 5 connections at once, 512 from one address".into()));

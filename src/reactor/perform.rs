@@ -134,7 +134,12 @@ impl Reactor {
                 }
             }
             api::Effect::Upgrade { to, response, hello, is_proxied } => self.upgrade(to, &response, *hello, is_proxied),
-            api::Effect::Log(job) => self.ask_log(job),
+            api::Effect::Log(job) => {
+                if let Job::Append(draft) = &job {
+                    self.spend_post(draft.from);
+                }
+                self.ask_log(job);
+            }
             api::Effect::Measure { to } => {
                 let text = self.metrics.text(self.connections.sent(), &self.levels());
                 self.api.measured(to, text, &mut self.api_effects);
@@ -223,6 +228,20 @@ impl Reactor {
         if let Some(out) = self.connections.touch(to).and_then(|connection| connection.writer()) {
             Response::new(Status::Continue).write(out, &reply);
         }
+    }
+
+    /// A message that came by POST counts against its connection's rate, as one in a frame does. A believed proxy's
+    /// connection carries the posts of many: only a limit that is for everybody is for it too.
+    fn spend_post(&mut self, from: ClientId) {
+        let now_ms = self.time.now_ms;
+        let Some(connection) = self.connections.touch(from) else { return };
+        let limit = match self.rate {
+            Rate::All(limit) => limit,
+            Rate::Auto if !connection.peer.is_local() && !self.doors.trusts(connection.peer) => RATE_LIMIT_DEFAULT,
+            Rate::Auto | Rate::Off => return,
+        };
+        connection.limit_rate(now_ms, limit);
+        connection.spend(now_ms, 1);
     }
 
     /// Queues the 101 first; then the session begins with the bytes that have come already.
