@@ -37,6 +37,15 @@ enum Stage {
     Closed,
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// Where the connection comes from.
+    pub peer: Peer,
+    /// A believed proxy has said so, in a PROXY header.
+    pub is_vouched_for: bool,
+}
+
 /// How the response to a request must be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
@@ -244,7 +253,7 @@ impl Api {
         &mut self,
         time: Time,
         client: ClientId,
-        peer: Peer,
+        asker: Asker,
         request: &Request,
         chat: &Chat,
         effects: &mut Vec<Effect>,
@@ -255,7 +264,7 @@ impl Api {
         self.shared.extend(origin.map(|origin| (client, origin.into())));
         let asked = http::route(&request.method, &request.path)
             .map_err(Response::from)
-            .and_then(|route| self.answer(time, client, peer, route, request, chat, form, effects));
+            .and_then(|route| self.answer(time, client, asker, route, request, chat, form, effects));
         match asked {
             // An upgrade is answered without it: a WebSocket is shared by being let in.
             Ok(None) if !self.exchanges.contains_key(&client) => drop(self.shared.remove(&client)),
@@ -297,14 +306,14 @@ impl Api {
         &mut self,
         time: Time,
         client: ClientId,
-        peer: Peer,
+        asker: Asker,
         route: Route,
         request: &Request,
         chat: &Chat,
         form: Form,
         effects: &mut Vec<Effect>,
     ) -> Result<Option<Response>, Response> {
-        self.access.admit(route, request).map_err(|(status, detail)| refusal(status, &detail))?;
+        self.access.admit(route, asker, request).map_err(|(status, detail)| refusal(status, &detail))?;
         if self.stage == Stage::Closed && !matches!(route, Route::Healthz | Route::Readyz) {
             let told = "the server is stopping: come back in a moment";
             return Err(refusal(Status::ServiceUnavailable, told));
@@ -327,7 +336,7 @@ impl Api {
                 ok(message::users_body(room, &chat.users(room)))
             }
             Route::WebSocket => {
-                effects.push(ask::enter(client, peer, &self.access.trusted, request, chat)?);
+                effects.push(ask::enter(client, asker.peer, &self.access.trusted, request, chat)?);
                 return Ok(None);
             }
             // They have an address of their own.

@@ -145,6 +145,8 @@ pub struct Connection<S> {
     pub protocol: Protocol,
     /// It came through the operator's door.
     pub is_operators: bool,
+    /// A proxy that is believed has named its peer, in a PROXY header.
+    pub is_vouched_for: bool,
     /// An HTTP exchange waits for an answer: the next request is not looked at.
     pub is_awaiting: bool,
     /// The core is told when everything queued was taken.
@@ -650,6 +652,7 @@ impl<S: Stream> Connections<S> {
             peer,
             protocol: Protocol::Http(Box::default()),
             is_operators: false,
+            is_vouched_for: false,
             is_awaiting: false,
             wants_drained: false,
             is_readable: false,

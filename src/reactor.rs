@@ -19,7 +19,7 @@ use mio::net::UnixStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::api::{self, Api};
+use crate::api::{self, Api, Asker};
 use crate::chat::{self, Chat, Time};
 use crate::config::Rate;
 use crate::connection::{Connections, Expired, Life, Protocol, ReadOutcome};
@@ -548,7 +548,8 @@ impl Reactor {
                 connection.wants_drained = true;
                 return;
             }
-            let (peer, is_operators, is_ended) = (connection.peer, connection.is_operators, connection.is_ended());
+            let asker = Asker { peer: connection.peer, is_vouched_for: connection.is_vouched_for };
+            let (is_operators, is_ended) = (connection.is_operators, connection.is_ended());
             let Protocol::Http(reader) = &mut connection.protocol else { return };
             let was_in_body = reader.is_in_body();
             match reader.next() {
@@ -558,7 +559,7 @@ impl Reactor {
                     self.api.set_full(self.doors.is_full(self.connections.len()));
                     match is_operators {
                         true => self.api.operate(id, &request, &mut self.api_effects),
-                        false => self.api.request(self.time, id, peer, &request, &self.chat, &mut self.api_effects),
+                        false => self.api.request(self.time, id, asker, &request, &self.chat, &mut self.api_effects),
                     }
                     self.perform();
                 }

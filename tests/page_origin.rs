@@ -122,6 +122,40 @@ fn a_page_elsewhere_opens_no_socket_reads_nothing_and_posts_nothing() {
     assert_eq!(server.json("/api/users")["users"], json!(["Ann"]));
 }
 
+/// DNS rebinding: to the browser it is one origin, and no `Origin` comes with what is read.
+#[test]
+fn a_page_whose_own_name_points_at_this_machine_opens_no_socket_reads_nothing_and_posts_nothing() {
+    let server = Server::start();
+    let mut ann = Client::join(&server, "Ann");
+    ann.say("a secret");
+    server.has_messages("lobby", 1);
+    let browser = Browser::start();
+    let evil = format!("http://evil.example:{}", server.address.port());
+    let tab = browser.open(&format!("{evil}/"));
+    assert_eq!(tab.eval("location.origin"), json!(evil), "the page itself is no secret");
+    let asks = |path: &str, options: &str| {
+        tries(
+            &tab,
+            &format!("const answer = await fetch('{path}', {options}); return [answer.status, await answer.text()]"),
+        )
+    };
+    for path in ["/api/messages", "/api/users", "/api/rooms", "/api/search?q=secret", "/metrics"] {
+        let answer = asks(path, "{}");
+        assert_eq!(answer[0], 403, "{path}: {answer}");
+        assert!(answer[1].as_str().is_some_and(|told| told.contains("evil.example") && !told.contains("a secret")));
+    }
+    let post = asks("/api/messages?username=Mallory", r#"{method: 'POST', body: '{"message":"by fetch"}'}"#);
+    assert_eq!(post[0], 403, "{post}");
+    let socket = "const socket = new WebSocket('/ws?username=Mallory&since=0'.replace(/^/, 'ws://' + location.host));
+        return await new Promise(done => { socket.onopen = () => done('opened'); socket.onclose = () => done('failed') })";
+    assert_eq!(tries(&tab, socket), "failed");
+    // Who came by that name in good faith is told what is wrong with it.
+    tab.eval("usernameInput.value = 'Mallory'; connectBtn.click()");
+    tab.until("document.body.innerText.includes('evil.example') && /disconnected/i.test(document.getElementById('status').textContent)");
+    assert_eq!(texts(&server.json("/api/messages")), ["a secret"]);
+    assert_eq!(server.json("/api/users")["users"], json!(["Ann"]));
+}
+
 #[test]
 fn a_page_whose_origin_the_operator_has_named_may_do_all_of_it() {
     let origin = format!("http://localhost:{}", elsewhere().port());

@@ -1,7 +1,15 @@
-//! Who may ask: the token, and the origin of the page that asks. Knows no endpoint but by its route.
+//! Who may ask: the token, the origin of the page that asks, and the name that it asks by. Knows no endpoint but by its
+//! route.
 
+use std::net::Ipv4Addr;
+
+use super::Asker;
 use crate::http::{Request, Route, Status};
 use crate::peer::Trusted;
+
+/// Endings of names that nobody can register: RFC 6761 (localhost, test), RFC 6762 (local), RFC 8375 (home.arpa), what
+/// ICANN keeps free (internal), and what routers give out (lan).
+const PRIVATE_ENDINGS: [&str; 6] = [".localhost", ".test", ".local", ".home.arpa", ".internal", ".lan"];
 
 /// Who may come in.
 #[derive(Clone, Debug, Default)]
@@ -19,9 +27,9 @@ pub struct Access {
 type Refused = (Status, String);
 
 impl Access {
-    /// Token and origin. Browsers send an `Origin` with every WebSocket upgrade and every request of a page that
+    /// Token, name and origin. Browsers send an `Origin` with every WebSocket upgrade and every request of a page that
     /// is not a plain read of its own; a page elsewhere may do neither unless the operator named it.
-    pub(super) fn admit(&self, route: Route, request: &Request) -> Result<(), Refused> {
+    pub(super) fn admit(&self, route: Route, asker: Asker, request: &Request) -> Result<(), Refused> {
         let is_open = matches!(route, Route::Page | Route::Healthz | Route::Options(_));
         if let Some(token) = self.token.as_deref().filter(|_| !is_open) {
             // The scheme has no case (RFC 9110 section 11.1).
@@ -35,11 +43,36 @@ impl Access {
                 return Err((Status::Unauthorized, told.into()));
             }
         }
+        if !is_open {
+            self.check_name(asker, request)?;
+        }
         let Some(origin) = request.headers.get("origin") else { return Ok(()) };
         if is_open || self.is_own_origin(request, origin) || self.is_allowed_origin(origin) {
             return Ok(());
         }
         let told = format!("origin {origin:?} may not use this server: start it with --allow-origin to let it in");
+        Err((Status::Forbidden, told))
+    }
+
+    /// DNS rebinding: somebody's page under a name of theirs, which they then let point at 127.0.0.1. To the browser here
+    /// the page and this server are one origin, and only the name tells that they are not. So what comes from this
+    /// machine, and from no proxy that is believed, must call it by an address or by a name that is nobody else's.
+    /// Whoever gives the token is no such page.
+    fn check_name(&self, asker: Asker, request: &Request) -> Result<(), Refused> {
+        let Some(host) = request.headers.get("host") else { return Ok(()) };
+        let is_here = asker.peer.is_local() && !asker.is_vouched_for && !self.trusted.has(asker.peer);
+        if self.token.is_some() || !is_here || !may_be_anybodys(host) {
+            return Ok(());
+        }
+        let is_host =
+            |origin: &str| origin.split_once("://").is_some_and(|(_, named)| named.eq_ignore_ascii_case(host));
+        if self.origins.iter().any(|allowed| &**allowed == "*" || is_host(allowed)) {
+            return Ok(());
+        }
+        let told = format!(
+            "host {host:?} is not known to be this machine: if a proxy here passes it on, start with --trusted-proxy \
+             127.0.0.1; else name it with --allow-origin http://{host}"
+        );
         Err((Status::Forbidden, told))
     }
 
@@ -54,9 +87,52 @@ impl Access {
     }
 }
 
+/// Whether it is a name in the DNS, which its owner may point anywhere: with a dot, and no address.
+fn may_be_anybodys(host: &str) -> bool {
+    if host.starts_with('[') {
+        return false;
+    }
+    let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    let is_private = PRIVATE_ENDINGS.iter().any(|ending| name.ends_with(ending));
+    name.contains('.') && name.parse::<Ipv4Addr>().is_err() && !is_private
+}
+
 /// Compares in a time that tells nothing about where they differ.
 fn is_same_secret(given: &str, secret: &str) -> bool {
     let (given, secret) = (given.as_bytes(), secret.as_bytes());
     let differing = given.iter().zip(secret.iter()).fold(0u8, |all, (a, b)| all | (a ^ b));
     given.len() == secret.len() && differing == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_a_dot_may_be_anybodys_unless_nobody_can_register_it() {
+        for host in
+            ["evil.example", "evil.example:8000", "EVIL.example.", "127.0.0.1.evil.example", "localhost.evil.example"]
+        {
+            assert!(may_be_anybodys(host), "{host}");
+        }
+        for host in [
+            "localhost",
+            "localhost.:8000",
+            "127.0.0.1",
+            "127.8.9.1:80",
+            "192.0.2.7",
+            "[::1]",
+            "[::1]:8000",
+            "x",
+            "catchup:8000",
+            "Chat.LocalHost",
+            "box.local:8000",
+            "box.lan.",
+            "chat.home.arpa",
+            "chat.svc.internal",
+        ] {
+            assert!(!may_be_anybodys(host), "{host}");
+        }
+    }
 }

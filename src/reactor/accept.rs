@@ -419,6 +419,7 @@ impl Reactor {
             Preface::Header { client, len } => (client, len),
         };
         let held = mem::take(held);
+        connection.is_vouched_for = client.is_some();
         connection.protocol = Protocol::Http(Box::default());
         let is_welcome = client.is_none_or(|client| self.is_welcome(id, client.into()));
         if is_welcome && held.len() > used {

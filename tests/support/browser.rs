@@ -57,6 +57,8 @@ impl Browser {
                 "--disable-lcd-text",
                 "--remote-debugging-port=0",
             ])
+            // A name of somebody else that points at this machine.
+            .arg("--host-resolver-rules=MAP evil.example 127.0.0.1")
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg("about:blank")
             .stdout(Stdio::null())
