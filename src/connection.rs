@@ -48,8 +48,9 @@ const SLICES_MAX: usize = 64;
 const SLICES_FEW: usize = 6;
 /// Bytes read at once from a connection whose rate is limited.
 const LIMITED_READ_BYTES: usize = 2 * 1024;
-/// Bytes that a closing connection may still send before it is cut off.
-const DISCARD_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes that a closing connection may still send before it is cut off, which takes back the answer that it was sent: more
+/// than a client sends by mistake. They are read and thrown away, for [`CLOSE_MS_MAX`] at most.
+const DISCARD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A byte stream whose sending half can be closed.
 pub trait Stream: Read + Write {

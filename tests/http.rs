@@ -631,6 +631,18 @@ fn a_client_that_has_closed_its_half_still_gets_its_answers() {
 }
 
 #[test]
+fn who_sends_far_too_much_is_told_so_and_not_hung_up_on() {
+    let server = Server::start();
+    let body = vec![b'x'; 20 * 1024 * 1024];
+    let mut http = Http::to(&server);
+    http.send(format!("POST /api/messages?username=a HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len()));
+    // Answered at once; most clients look at that only when they have sent all.
+    http.send(body);
+    refused(&http.response(), 413, "the limit is 131072");
+    assert!(http.is_over());
+}
+
+#[test]
 fn a_slow_head_is_answered_with_408_and_a_silent_connection_harms_nobody() {
     let server = Server::start();
     let _silent: Vec<TcpStream> =
