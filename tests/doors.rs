@@ -266,6 +266,63 @@ fn one_address_takes_no_more_than_its_share() {
 }
 
 #[test]
+fn however_a_connection_ends_its_address_has_the_place_back() {
+    let server = Server::with(&["--trusted-proxy", "127.0.0.1", "--max-connections-per-address", "2"]);
+    let header = "PROXY TCP4 192.0.2.7 192.0.2.1 1 2\r\n";
+    let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let post = |lines: &str| format!("POST /api/messages?username=a HTTP/1.1\r\nHost: x\r\n{lines}\r\n");
+    let by_header = [
+        String::new(),
+        get("/healthz"),
+        get("/healthz")[..20].to_owned(),
+        "no request at all\r\n\r\n".to_owned(),
+        // More than the kernel takes for who reads nothing.
+        get("/openapi.json").repeat(100),
+        get("/api/messages"),
+        "POST /api/summarize HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+        post("Content-Length: 100\r\n"),
+        post("Content-Length: 1000000\r\n"),
+        post("Expect: 100-continue\r\nContent-Length: 100\r\n"),
+        upgrade("Ann", ""),
+    ];
+    let frames = [frame(0x88, &[3, 0xe8]), frame(0x82, b"binary"), vec![0xff; 3], frame(0x81, b"hi"), vec![0x81]];
+    let sessions = frames.map(|bytes| [header.as_bytes(), upgrade("Ann", "").as_bytes(), &bytes].concat());
+    let mut ways: Vec<Vec<u8>> = by_header.iter().map(|rest| format!("{header}{rest}").into_bytes()).collect();
+    ways.extend(sessions);
+    ways.push(upgrade("Bob", "X-Forwarded-For: 192.0.2.7\r\n").into_bytes());
+    ways.push(header.as_bytes()[..30].to_vec());
+    ways.push(b"PROXY nonsense\r\n".to_vec());
+
+    let come = || enter(&server, &[header.as_bytes(), get("/healthz").as_bytes()]);
+    for bytes in &ways {
+        for is_reset in [false, true] {
+            for _ in 0..3 {
+                let mut http = Http::to(&server);
+                http.send(bytes);
+                let (stream, _) = http.into_rest();
+                if is_reset {
+                    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket takes it");
+                }
+            }
+            // Two come in, no less and no more.
+            let what = format!("two places after {:?}, reset: {is_reset}", String::from_utf8_lossy(bytes));
+            let _two = eventually(&what, || {
+                let two = [come(), come()];
+                two.iter().all(|(response, _)| response.status == 200).then_some(two)
+            });
+            assert_eq!(come().0.status, 503, "{what}");
+        }
+    }
+    // And nobody is left in the counters.
+    let gone =
+        ["catchup_connections{kind=\"http\"} 1", "catchup_connections{kind=\"websocket\"} 0", "catchup_people 0"];
+    eventually("everybody to be gone", || {
+        let text = server.get("/metrics").text();
+        gone.iter().all(|line| text.lines().any(|known| known == *line)).then_some(())
+    });
+}
+
+#[test]
 fn with_64_files_the_chat_goes_on_newcomers_are_told_and_it_recovers_when_people_leave() {
     let server = Setup::new().files_max(64).start();
     assert!(server.stderr().contains(&"Catchup takes 32 connections at once, 512 from one address".into()));
