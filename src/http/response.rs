@@ -35,26 +35,16 @@ pub enum Status {
     RequestTimeout = 408,
     /// 409: somebody else has it.
     Conflict = 409,
-    /// 411: a body is needed, so is its length.
-    LengthRequired = 411,
     /// 413: the body is over its limit.
     ContentTooLarge = 413,
     /// 414: the target is over its limit.
     UriTooLong = 414,
-    /// 415: the body is not JSON.
-    UnsupportedMediaType = 415,
     /// 417: an `Expect` that we do not know.
     ExpectationFailed = 417,
-    /// 422: well-formed, and not possible.
-    UnprocessableContent = 422,
     /// 426: goes with an `Upgrade` header.
     UpgradeRequired = 426,
-    /// 429: too much at once, later it will do.
-    TooManyRequests = 429,
     /// 431: the head is over its limit.
     HeadersTooLarge = 431,
-    /// 500: our own fault.
-    InternalServerError = 500,
     /// 501: a method or coding that we do not know.
     NotImplemented = 501,
     /// 503: full, or about to stop.
@@ -85,16 +75,11 @@ impl Status {
             Status::MethodNotAllowed => "Method Not Allowed",
             Status::RequestTimeout => "Request Timeout",
             Status::Conflict => "Conflict",
-            Status::LengthRequired => "Length Required",
             Status::ContentTooLarge => "Content Too Large",
             Status::UriTooLong => "URI Too Long",
-            Status::UnsupportedMediaType => "Unsupported Media Type",
             Status::ExpectationFailed => "Expectation Failed",
-            Status::UnprocessableContent => "Unprocessable Content",
             Status::UpgradeRequired => "Upgrade Required",
-            Status::TooManyRequests => "Too Many Requests",
             Status::HeadersTooLarge => "Request Header Fields Too Large",
-            Status::InternalServerError => "Internal Server Error",
             Status::NotImplemented => "Not Implemented",
             Status::ServiceUnavailable => "Service Unavailable",
             Status::VersionNotSupported => "HTTP Version Not Supported",
