@@ -1,8 +1,6 @@
 //! Who may ask: the token, the origin of the page that asks, and the name that it asks by. Knows no endpoint but by its
 //! route.
 
-use std::net::Ipv4Addr;
-
 use super::Asker;
 use crate::http::{Request, Route, Status};
 use crate::peer::Trusted;
@@ -87,7 +85,8 @@ impl Access {
     }
 }
 
-/// Whether it is a name in the DNS, which its owner may point anywhere: with a dot, and no address.
+/// Whether it is a name in the DNS, which its owner may point anywhere: with a dot, and no address. What ends in a number
+/// is one (WHATWG URL, section 3.5), also `127.1`.
 fn may_be_anybodys(host: &str) -> bool {
     if host.starts_with('[') {
         return false;
@@ -95,7 +94,8 @@ fn may_be_anybodys(host: &str) -> bool {
     let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
     let name = name.strip_suffix('.').unwrap_or(&name);
     let is_private = PRIVATE_ENDINGS.iter().any(|ending| name.ends_with(ending));
-    name.contains('.') && name.parse::<Ipv4Addr>().is_err() && !is_private
+    let is_address = |last: &str| last.bytes().all(|byte| byte.is_ascii_digit());
+    name.rsplit_once('.').is_some_and(|(_, last)| !is_address(last)) && !is_private
 }
 
 /// Compares in a time that tells nothing about where they differ.
@@ -121,6 +121,7 @@ mod tests {
             "localhost.:8000",
             "127.0.0.1",
             "127.8.9.1:80",
+            "127.1",
             "192.0.2.7",
             "[::1]",
             "[::1]:8000",
