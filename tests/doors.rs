@@ -503,6 +503,7 @@ fn health_ends_with_0_where_a_server_answers_and_with_1_and_a_line_where_none_do
     fails(&["health", "--url", &format!("{url}/api/rooms")], "answered \"HTTP/1.1 401 Unauthorized\": want 200");
     fails(&["health", "--url", "https://127.0.0.1/"], "want http://host[:port][/path], or unix:PATH");
     fails(&["health", "--url", "unix:missing.sock"], "unix:missing.sock does not answer: ");
+    fails(&["health", "--url", "http://127.0.0.1/\r\nX: y"], "want http://host[:port][/path], or unix:PATH");
     fails(&["--host", "none", "health"], "say --url");
     drop(server);
     fails(&["health", "--url", &url], "does not answer: ");
