@@ -316,12 +316,13 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// The peer sends nothing any more. A session ends with that; an answer that is on its way is still given.
+    /// The peer sends nothing any more. A session ends with that; an answer that is on its way is still given, and so is
+    /// a close frame.
     pub fn end(&mut self) {
         self.is_ended = true;
         match (&self.protocol, self.life) {
             // `serve` closes it behind its last answer.
-            (Protocol::Http(_), Life::Open | Life::Draining(_)) => {}
+            (Protocol::Http(_), Life::Open) | (_, Life::Draining(_)) => {}
             _ => self.kill(CloseReason::Gone),
         }
     }

@@ -3,6 +3,7 @@
 mod support;
 
 use std::io::Write;
+use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -346,6 +347,18 @@ fn a_plain_leave_is_told_at_once_with_or_without_a_goodbye_and_so_is_a_goodbye_o
     ann.leave();
     bob.sees("Ann left the chat", 1);
     assert!(begun.elapsed() < Duration::from_secs(9), "a leave was not told at once");
+}
+
+/// A close frame and the end of the stream in one packet: the end was taken for a flight, and nothing was answered.
+#[test]
+fn who_says_goodbye_and_stops_sending_still_hears_the_answer() {
+    let server = Server::start();
+    for (bytes, code) in [(frame(0x88, &1000u16.to_be_bytes()), 1000), (frame(0x82, b"binary"), 1003)] {
+        let mut alice = Client::join(&server, "Alice");
+        alice.stream().write_all(&bytes).expect("the server reads");
+        alice.stream().shutdown(Shutdown::Write).expect("a socket has two halves");
+        assert_eq!(alice.close_code(), code);
+    }
 }
 
 #[test]
