@@ -3,11 +3,13 @@
 //! Takes one input at a time and pushes [`Effect`]s; it knows no socket, no bytes, no clock and no thread. Posts are
 //! shown only when the log says that they are stored: [`Chat::appended`] is the one place that broadcasts them.
 
+mod parting;
 mod people;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use self::parting::Parting;
 use self::people::{Clients, People, Person, PersonId};
 use crate::console::News;
 use crate::log::{Appended, Job, PAGE_POSTS_MAX, Page, Span};
@@ -160,6 +162,8 @@ struct Member {
     person: PersonId,
     is_v2: bool,
     stage: Stage,
+    /// Messages of its own that the log has not answered yet.
+    unstored: usize,
 }
 
 /// How far a member has come to the live stream. Only `Present` ones have a place on the tape.
@@ -219,6 +223,8 @@ struct Room {
     people: People,
     names: HashMap<Box<str>, PersonId>,
     presence: Presence,
+    /// How many have left it whose words are not all shown yet.
+    partings: usize,
 }
 
 /// A room in the list of rooms.
@@ -239,6 +245,7 @@ pub struct Chat {
     free: Vec<RoomId>,
     by_name: HashMap<Arc<str>, RoomId>,
     members: Clients<Member>,
+    partings: HashMap<ClientId, Parting>,
     sessions: HashMap<Uuid, (RoomId, PersonId)>,
     joins: u64,
     away: VecDeque<(u64, RoomId, PersonId)>,
@@ -254,6 +261,7 @@ impl Chat {
             free: Vec::new(),
             by_name: HashMap::new(),
             members: Clients::default(),
+            partings: HashMap::new(),
             sessions: HashMap::new(),
             joins: 0,
             away: VecDeque::new(),
@@ -319,6 +327,7 @@ impl Chat {
 
     /// Lets a client in, back in, or turns it away with an error frame and a close code.
     pub fn join(&mut self, time: Time, client: ClientId, hello: Hello, effects: &mut Vec<Effect>) {
+        self.tell_partings_of(&hello.room, &hello.name, effects);
         let room_id = self.make_room(&hello.room);
         let (person, is_new) = match self.claim(room_id, &hello) {
             Ok(Some(person)) => (person, false),
@@ -331,7 +340,9 @@ impl Chat {
             }
         };
         if let Some(older) = self.person_mut(room_id, person).client.replace(client) {
-            self.forget_member(older, effects);
+            if let Some(member) = self.members.remove(older) {
+                self.part(time, older, &member, false, effects);
+            }
             effects.push(Effect::Untune { client: older });
             effects.push(Effect::Close { to: older, reason: CloseReason::Replaced });
         }
@@ -415,7 +426,7 @@ impl Chat {
         if !sees_broadcast && stage == Stage::Present {
             effects.push(Effect::Send { to: client, event: Event::UserCount(count) });
         }
-        self.members.insert(client, Member { room: room_id, person, is_v2: hello.is_v2, stage });
+        self.members.insert(client, Member { room: room_id, person, is_v2: hello.is_v2, stage, unstored: 0 });
         effects.push(Effect::Print(News::Online(self.members.len())));
     }
 
@@ -520,11 +531,17 @@ impl Chat {
         let Some(member) = self.members.get(client) else { return };
         let asked =
             message::parse_request(frame).and_then(|request| self.request(time, client, member, request, effects));
-        if let Err(refusal) = asked {
-            effects.push(Effect::Send { to: client, event: Event::Error(refusal) });
+        match asked {
+            Ok(is_post) => {
+                if let Some(member) = self.members.get_mut(client).filter(|_| is_post) {
+                    member.unstored += 1;
+                }
+            }
+            Err(refusal) => effects.push(Effect::Send { to: client, event: Event::Error(refusal) }),
         }
     }
 
+    /// Whether it is a message that the log is asked to store.
     fn request(
         &self,
         time: Time,
@@ -532,7 +549,7 @@ impl Chat {
         member: &Member,
         request: Request<'_>,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let room = self.room(member.room);
         let person = &room.people.of(member.person);
         match request {
@@ -549,6 +566,7 @@ impl Chat {
                     at_ms: time.at_ms,
                     client_id,
                 })));
+                return Ok(true);
             }
             // In a crowd each would be a send to thousands, for a line that nobody could read.
             Request::Typing if room.people.len() > self.rules.presence_bulk => {}
@@ -569,7 +587,7 @@ impl Chat {
                 }));
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// A program posts without joining. The refusal is for an HTTP answer: 409, the name is somebody's.
@@ -591,22 +609,27 @@ impl Chat {
     pub fn appended(&mut self, appended: Vec<Appended>, effects: &mut Vec<Effect>) {
         for Appended { post, room, from, is_repeat } in appended {
             let room_id = self.make_room(&room);
-            let member = self.members.get_mut(from).filter(|member| member.room == room_id);
+            let mut member = self.members.get_mut(from).filter(|member| member.room == room_id);
             let is_member = member.is_some();
-            if let Some(own) = member.and_then(|member| member.stage.own())
-                && !is_repeat
-            {
-                own.push_back(post.seq);
+            if let Some(member) = &mut member {
+                member.unstored -= 1;
+                if let Some(own) = member.stage.own().filter(|_| !is_repeat) {
+                    own.push_back(post.seq);
+                }
             }
             if let (true, Some(client_id)) = (is_member, post.client_id.clone()) {
                 let event = Event::Ack { client_id, seq: post.seq, uuid: post.uuid, at_ms: post.at_ms };
                 effects.push(Effect::Send { to: from, event });
             }
-            if !is_member {
+            let is_parting = !is_member && self.partings.contains_key(&from);
+            if !is_member && !is_parting {
                 effects.push(Effect::Posted { to: from, post: post.clone(), is_repeat });
             }
             if !is_repeat {
                 self.show(room_id, from, post, effects);
+            }
+            if is_parting {
+                self.answered_parting(from, effects);
             }
         }
     }
@@ -614,9 +637,10 @@ impl Chat {
     fn show(&mut self, room_id: RoomId, from: ClientId, post: Post, effects: &mut Vec<Effect>) {
         let room = self.room_mut(room_id);
         room.last = room.last.max(post.seq);
-        let member = self.members.get(from).filter(|member| member.room == room_id);
+        let member = self.members.get(from).map(|member| self.room(room_id).people.of(member.person).user);
+        let user = member.or_else(|| self.partings.get(&from).map(|parting| parting.user));
         // A program's post has no connection to name: its own UUID stands for it.
-        let user = member.map_or(post.uuid, |member| self.room(room_id).people.of(member.person).user);
+        let user = user.unwrap_or(post.uuid);
         let (name, room_name, text) =
             (Arc::clone(&post.author), Arc::clone(&self.room(room_id).name), post.text.clone());
         effects.push(Effect::Print(News::Said { name, user, room: room_name, text }));
@@ -627,9 +651,12 @@ impl Chat {
     pub fn refused(&mut self, drafts: Vec<Draft>, why: &str, effects: &mut Vec<Effect>) {
         for draft in drafts {
             let told = format!("the message was not stored: {why}; send it again later");
-            if self.members.has(draft.from) {
+            if let Some(member) = self.members.get_mut(draft.from) {
+                member.unstored -= 1;
                 let refusal = Refusal { client_id: draft.client_id, ..Refusal::new("not_stored", told) };
                 effects.push(Effect::Send { to: draft.from, event: Event::Error(refusal) });
+            } else if self.partings.contains_key(&draft.from) {
+                self.answered_parting(draft.from, effects);
             } else {
                 effects.push(Effect::PostRefused { to: draft.from, why: told });
             }
@@ -648,44 +675,38 @@ impl Chat {
 
     /// A connection has ended. `is_goodbye`: it said so itself, and need not be waited for.
     pub fn leave(&mut self, time: Time, client: ClientId, is_goodbye: bool, effects: &mut Vec<Effect>) {
-        let Some(member) = self.forget_member(client, effects) else { return };
-        let until = time.now_ms + self.rules.grace_ms;
-        let person = self.person_mut(member.room, member.person);
-        person.client = None;
-        if member.is_v2 && !is_goodbye {
-            person.away_until_ms = until;
+        let Some(member) = self.members.remove(client) else { return };
+        let is_gone = !member.is_v2 || is_goodbye;
+        if !is_gone {
+            let until = time.now_ms + self.rules.grace_ms;
             self.away.push_back((until, member.room, member.person));
-        } else {
-            self.remove_person(time, member.room, member.person, effects);
+            self.person_mut(member.room, member.person).away_until_ms = until;
         }
+        self.person_mut(member.room, member.person).client = None;
+        self.part(time, client, &member, is_gone, effects);
     }
 
-    fn forget_member(&mut self, client: ClientId, effects: &mut Vec<Effect>) -> Option<Member> {
-        let member = self.members.remove(client)?;
-        let room = self.room(member.room);
-        let person = room.people.of(member.person);
-        let news =
-            News::Disconnected { name: Arc::clone(&person.name), user: person.user, room: Arc::clone(&room.name) };
-        effects.push(Effect::Print(news));
-        effects.push(Effect::Print(News::Online(self.members.len())));
-        Some(member)
-    }
-
-    fn remove_person(&mut self, time: Time, room_id: RoomId, id: PersonId, effects: &mut Vec<Effect>) {
-        let room = self.room_mut(room_id);
-        let Some(person) = room.people.remove(id) else { return };
+    /// Its name is free from now on.
+    fn remove_person(&mut self, room: RoomId, id: PersonId) -> Option<Arc<str>> {
+        let room = self.room_mut(room);
+        let person = room.people.remove(id)?;
         let folded = message::fold(&person.name);
         if room.names.get(&folded) == Some(&id) {
             room.names.remove(&folded);
         }
-        let is_bulk = room.people.len() + 1 > self.rules.presence_bulk;
         self.sessions.remove(&person.token);
-        self.announce_name(time, room_id, (person.name, None), Notice::Leave, is_bulk, effects);
+        Some(person.name)
+    }
+
+    /// Tells the others that somebody is gone.
+    fn tell_gone(&mut self, time: Time, room: RoomId, name: Arc<str>, effects: &mut Vec<Effect>) {
+        let count = self.room(room).people.len();
+        let is_bulk = count + 1 > self.rules.presence_bulk;
+        self.announce_name(time, room, (name, None), Notice::Leave, is_bulk, effects);
         if !is_bulk {
-            let count = self.room(room_id).people.len();
-            effects.push(Effect::Broadcast { room: room_id, event: Event::UserCount(count), author: None });
+            effects.push(Effect::Broadcast { room, event: Event::UserCount(count), author: None });
         }
-        self.drop_room_if_unused(room_id);
+        self.drop_room_if_unused(room);
     }
 
     fn announce(&mut self, time: Time, room_id: RoomId, person: PersonId, notice: Notice, effects: &mut Vec<Effect>) {
@@ -732,8 +753,10 @@ impl Chat {
     pub fn expire(&mut self, time: Time, effects: &mut Vec<Effect>) {
         while let Some((_, room, id)) = self.away.pop_front_if(|(due, _, _)| *due <= time.now_ms) {
             let person = self.rooms[room.0 as usize].as_ref().and_then(|room| room.people.get(id));
-            if person.is_some_and(|person| person.client.is_none() && person.away_until_ms <= time.now_ms) {
-                self.remove_person(time, room, id, effects);
+            if person.is_some_and(|person| person.client.is_none() && person.away_until_ms <= time.now_ms)
+                && let Some(name) = self.remove_person(room, id)
+            {
+                self.tell_gone(time, room, name, effects);
             }
         }
         while let Some(&(due, room)) = self.presence_due.first() {
@@ -772,6 +795,7 @@ impl Chat {
             people: People::default(),
             names: HashMap::new(),
             presence: Presence::default(),
+            partings: 0,
         };
         let id = self.free.pop().unwrap_or(RoomId(self.rooms.len() as u32));
         match self.rooms.get_mut(id.0 as usize) {
@@ -785,7 +809,7 @@ impl Chat {
     /// A room in which nobody is and nothing was ever said leaves no trace.
     fn drop_room_if_unused(&mut self, id: RoomId) {
         let room = self.room(id);
-        if room.people.is_empty() && room.last == 0 && room.presence.due_ms.is_none() {
+        if room.people.is_empty() && room.last == 0 && room.partings == 0 && room.presence.due_ms.is_none() {
             self.by_name.remove(&*Arc::clone(&room.name));
             self.rooms[id.0 as usize] = None;
             self.free.push(id);

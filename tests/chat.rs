@@ -349,6 +349,33 @@ fn a_plain_leave_is_told_at_once_with_or_without_a_goodbye_and_so_is_a_goodbye_o
     assert!(begun.elapsed() < Duration::from_secs(9), "a leave was not told at once");
 }
 
+/// One line from a script: it was announced as gone before its own words came, and the console named a stranger.
+#[test]
+fn who_speaks_and_leaves_in_one_breath_is_heard_first_and_then_gone() {
+    let server = Setup::new().start();
+    let mut bob = Client::join(&server, "Bob");
+    let goodbye = [frame(0x81, b"one"), frame(0x81, b"two"), frame(0x88, &1000u16.to_be_bytes())].concat();
+    for is_said in [true, false] {
+        let mut alice = Client::join(&server, "Alice");
+        bob.sees("Alice joined the chat", 2);
+        let bytes = if is_said { &goodbye[..] } else { &goodbye[..goodbye.len() - 8] };
+        alice.stream().write_all(bytes).expect("the server reads");
+        if !is_said {
+            alice.vanish();
+        }
+        bob.hears("one");
+        bob.hears("two");
+        bob.sees("Alice left the chat", 1);
+    }
+    let lines = eventually("fourteen lines", || Some(server.stdout()).filter(|lines| lines.len() >= 14));
+    for lines in lines[2..].chunks(6) {
+        let id = &lines[0][lines[0].find('(').expect("a bracket")..][..13];
+        for (line, told) in [(2, "): one"), (3, "): two"), (4, ") disconnected")] {
+            assert!(lines[line].contains(id) && lines[line].ends_with(told), "{lines:?}");
+        }
+    }
+}
+
 /// A close frame and the end of the stream in one packet: the end was taken for a flight, and nothing was answered.
 #[test]
 fn who_says_goodbye_and_stops_sending_still_hears_the_answer() {
