@@ -378,8 +378,8 @@ impl Chat {
         let is_free = |token: &Uuid| !token.is_nil() && !self.sessions.contains_key(token);
         let token = hello.session.filter(is_free).unwrap_or(fresh);
         self.joins += 1;
-        let name = (&*hello.name).into();
-        let person = Person { name, user, token, client: None, order: self.joins, away_until_ms: 0 };
+        let (name, has_token) = ((&*hello.name).into(), hello.session == Some(token));
+        let person = Person { name, user, token, has_token, client: None, order: self.joins, away_until_ms: 0 };
         let room = self.room_mut(room_id);
         let id = room.people.add(person);
         room.names.insert(message::fold(&hello.name), id);
@@ -436,6 +436,7 @@ impl Chat {
         let Stage::Joining(joining) = &mut member.stage else { return };
         let (resumed, since, own) = (joining.resumed, joining.since, std::mem::take(&mut joining.own));
         let (room_id, person, is_v2) = (member.room, member.person, member.is_v2);
+        self.person_mut(room_id, person).has_token |= is_v2;
         let room = self.room(room_id);
         let person = room.people.of(person);
         if is_v2 {
@@ -676,7 +677,8 @@ impl Chat {
     /// A connection has ended. `is_goodbye`: it said so itself, and need not be waited for.
     pub fn leave(&mut self, time: Time, client: ClientId, is_goodbye: bool, effects: &mut Vec<Effect>) {
         let Some(member) = self.members.remove(client) else { return };
-        let is_gone = !member.is_v2 || is_goodbye;
+        let has_token = self.room(member.room).people.of(member.person).has_token;
+        let is_gone = !member.is_v2 || is_goodbye || !has_token;
         if !is_gone {
             let until = time.now_ms + self.rules.grace_ms;
             self.away.push_back((until, member.room, member.person));

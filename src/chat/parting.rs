@@ -79,7 +79,7 @@ impl Chat {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Hello, Rules};
+    use super::super::{GRACE_MS, Hello, Rules};
     use super::*;
     use crate::log::{Answer, Job};
     use crate::memory::Memory;
@@ -98,11 +98,14 @@ mod tests {
         }
 
         fn join(&mut self, name: &str) -> ClientId {
+            self.join_with(name, false, None)
+        }
+
+        fn join_with(&mut self, name: &str, is_v2: bool, session: Option<Uuid>) -> ClientId {
             self.slots += 1;
             let id = ClientId { slot: self.slots, generation: self.slots };
             let (room, name, fresh) = ("den".into(), name.into(), [fresh_uuid(), fresh_uuid()]);
-            let hello =
-                Hello { room, name, is_v2: false, session: None, since: None, epoch: None, peer: Peer::Unix, fresh };
+            let hello = Hello { room, name, is_v2, session, since: None, epoch: None, peer: Peer::Unix, fresh };
             self.chat.join(Time::default(), id, hello, &mut self.effects);
             id
         }
@@ -166,6 +169,24 @@ mod tests {
         assert_eq!(world.told().0, ["Ann disconnected", "Ann left the chat", "1", "ANN joined the chat", "2"]);
         world.chat.appended(appended(&mut memory, jobs.remove(0)), &mut world.effects);
         assert_eq!(world.told().0, ["says one"]);
+    }
+
+    /// Its name was kept for 10 s for somebody who could not have said who it is.
+    #[test]
+    fn who_vanishes_before_it_has_its_token_is_not_waited_for() {
+        let (mut world, mut memory) = (World::new(), Memory::new());
+        for (session, is_told, is_kept) in [(None, false, false), (None, true, true), (Some(fresh_uuid()), false, true)]
+        {
+            let ann = world.join_with("Ann", true, session);
+            let (_, mut jobs) = world.told();
+            if let (true, Some(Answer::Joined { to, read, page })) = (is_told, memory.answer(jobs.remove(0))) {
+                world.chat.joined(to, read, page, &mut world.effects);
+            }
+            world.chat.leave(Time::default(), ann, false, &mut world.effects);
+            assert_eq!(world.chat.users("den").len(), usize::from(is_kept), "{session:?} {is_told}");
+            world.chat.expire(Time { now_ms: GRACE_MS, at_ms: 0 }, &mut world.effects);
+            assert_eq!(world.chat.users("den").len(), 0);
+        }
     }
 
     /// The room's index is given away with the room: whoever leaves would be announced elsewhere.

@@ -14,6 +14,8 @@ pub(super) struct Person {
     pub name: Arc<str>,
     pub user: Uuid,
     pub token: Uuid,
+    /// It has the token: it brought it along, or was told it. Without it nobody can come back as this person.
+    pub has_token: bool,
     pub client: Option<ClientId>,
     /// Counts those who ever joined: the order in which they are listed.
     pub order: u64,
@@ -160,6 +162,7 @@ mod tests {
             name: name.into(),
             user: Uuid::nil(),
             token: Uuid::nil(),
+            has_token: true,
             client: None,
             order,
             away_until_ms: 0,
