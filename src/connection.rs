@@ -32,6 +32,8 @@ pub const BODY_MS_MAX: u64 = 30_000;
 pub const IDLE_MS_MAX: u64 = 60_000;
 /// A peer that has bytes to take and takes none for this long is hung up on.
 pub const STALL_MS_MAX: u64 = 30_000;
+/// How often it is looked whether such a peer has taken a little.
+pub const STALL_LOOK_MS: u64 = 5_000;
 /// A closing connection waits this long for its peer to take the last bytes and to hang up.
 pub const CLOSE_MS_MAX: u64 = 5_000;
 /// Most sends to members of rooms in one turn: a large room is served in slices, so that others get their turn.
@@ -170,12 +172,19 @@ pub struct Connection<S> {
     is_pinged: bool,
     /// When it was last heard; for HTTP: when it began what it is at.
     heard_ms: u64,
-    /// Since when it has taken no byte although there are some.
-    stalled_ms: Option<u64>,
+    stall: Option<Stall>,
     closing_ms: u64,
     discarded: u64,
     /// The only valid entry in the timers.
     due_ms: u64,
+}
+
+/// A peer that has bytes to take, and takes none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stall {
+    since_ms: u64,
+    /// When a write was tried last.
+    looked_ms: u64,
 }
 
 /// What one read gave.
@@ -359,16 +368,13 @@ impl<S: Stream> Connection<S> {
         if self.send_all(rooms, now_ms, has_tape, &mut bytes).is_err() {
             self.kill(CloseReason::Gone);
         }
-        if self.stalled_ms.is_some() && before != self.progress() {
+        let is_taken = before != self.progress();
+        if self.stall.is_some() && is_taken {
             // Its kernel has acknowledged bytes: a pong waits behind them, and need not have come.
             self.heard(now_ms);
         }
-        let is_owed = !self.is_writable;
-        self.stalled_ms = match (is_owed, self.stalled_ms) {
-            (false, _) => None,
-            (true, Some(since)) if before == self.progress() => Some(since),
-            (true, _) => Some(now_ms),
-        };
+        let since_ms = self.stall.filter(|_| !is_taken).map_or(now_ms, |stall| stall.since_ms);
+        self.stall = (!self.is_writable).then_some(Stall { since_ms, looked_ms: now_ms });
         bytes
     }
 
@@ -473,7 +479,9 @@ impl<S: Stream> Connection<S> {
 
     /// What it is waiting for next, and when that is due.
     fn deadline(&self) -> Option<(u64, Deadline)> {
-        let stall = self.stalled_ms.map(|since| (since + STALL_MS_MAX, Deadline::Stall));
+        let stall = self
+            .stall
+            .map(|stall| ((stall.since_ms + STALL_MS_MAX).min(stall.looked_ms + STALL_LOOK_MS), Deadline::Stall));
         let other = match self.life {
             Life::Dead(_) => return None,
             // A long answer to a slow link: only taking nothing ends it.
@@ -670,7 +678,7 @@ impl<S: Stream> Connections<S> {
             is_touched: false,
             is_pinged: false,
             heard_ms: now_ms,
-            stalled_ms: None,
+            stall: None,
             closing_ms: 0,
             discarded: 0,
             due_ms: u64::MAX,
@@ -986,6 +994,17 @@ impl<S: Stream> Connections<S> {
         expired
     }
 
+    /// Whether a peer that seems to take nothing has taken a little: a write tells. The kernel reports a socket as writable
+    /// only when a good part of its buffer is free, which takes a minute at 1 KB a second.
+    fn look_at_stall(&mut self, slot: u32, now_ms: u64) {
+        let connection = &mut self.slots[slot as usize];
+        connection.is_writable = true;
+        self.sent.bytes += connection.send(&self.rooms, now_ms, true);
+        if connection.stall.is_some_and(|stall| stall.since_ms + STALL_MS_MAX <= now_ms) {
+            connection.kill(CloseReason::Slow);
+        }
+    }
+
     fn expire_one(&mut self, id: ClientId, now_ms: u64, expired: &mut Vec<Expired>) {
         let connection = self.touch(id).expect("the caller has just seen it");
         let Some((due, deadline)) = connection.deadline() else { return };
@@ -994,7 +1013,7 @@ impl<S: Stream> Connections<S> {
             return;
         }
         match deadline {
-            Deadline::Stall => connection.kill(CloseReason::Slow),
+            Deadline::Stall => self.look_at_stall(id.slot, now_ms),
             Deadline::Close => connection.kill(CloseReason::Gone),
             Deadline::Idle => connection.close(CloseReason::Idle, now_ms),
             Deadline::Pong => connection.close(CloseReason::NoPong, now_ms),
@@ -1319,6 +1338,32 @@ mod tests {
         assert_eq!(look(&mut cs, id, 200_000 + PONG_MS_MAX).0, Some(Life::Open));
         let (life, _) = look(&mut cs, id, 200_002 + PONG_MS_MAX);
         assert_eq!(life, Some(Life::Lingering(CloseReason::NoPong)));
+    }
+
+    /// The kernel reports a socket as writable when a good part of its buffer is free: on a link of 1 KB a second that
+    /// takes a minute, and such a peer was hung up on although it took bytes all the time.
+    #[test]
+    fn who_takes_a_few_bytes_is_not_called_stalled_before_the_kernel_says_that_there_is_room() {
+        let mut cs = Connections::new();
+        let id = session(&mut cs);
+        let wire = cs.touch(id).unwrap().stream.clone();
+        wire.0.borrow_mut().room = 1000;
+        cs.tune(id, RoomId(0), 0);
+        cs.broadcast(RoomId(0), Some(1), None, |out| ws::write_text(out, &[b'x'; 60_000]));
+        assert_eq!(look(&mut cs, id, 0), (Some(Life::Open), 1000));
+        for n in 1..10 {
+            wire.0.borrow_mut().room += 100;
+            let at_ms = n * (STALL_MS_MAX - 1);
+            assert_eq!(look(&mut cs, id, at_ms), (Some(Life::Open), 1000 + 100 * n as usize), "{n}");
+        }
+        // Its last bytes are noticed soon, so that its 30 s are not counted from the time that they are over.
+        wire.0.borrow_mut().room += 100;
+        let mut last_ms = 9 * (STALL_MS_MAX - 1);
+        while look(&mut cs, id, last_ms).0 == Some(Life::Open) {
+            last_ms += 1000;
+        }
+        let over_ms = last_ms - 9 * (STALL_MS_MAX - 1);
+        assert!((STALL_MS_MAX..STALL_MS_MAX + STALL_LOOK_MS + 1000).contains(&over_ms), "{over_ms}");
     }
 
     /// After a pause of the whole machine everybody was pinged late, and closed in the next turn.
