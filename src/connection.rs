@@ -34,6 +34,10 @@ pub const IDLE_MS_MAX: u64 = 60_000;
 pub const STALL_MS_MAX: u64 = 30_000;
 /// How often it is looked whether such a peer has taken a little.
 pub const STALL_LOOK_MS: u64 = 5_000;
+/// Timers for each connection: all but one are over. At more, those that are over are thrown away.
+const TIMERS_PER_CONNECTION: usize = 4;
+/// Fewer are not worth a look.
+const TIMERS_FEW: usize = 64;
 /// A closing connection waits this long for its peer to take the last bytes and to hang up.
 pub const CLOSE_MS_MAX: u64 = 5_000;
 /// Most sends to members of rooms in one turn: a large room is served in slices, so that others get their turn.
@@ -966,6 +970,15 @@ impl<S: Stream> Connections<S> {
             connection.due_ms = due;
             self.timers.push(Reverse((due, connection.id)));
         }
+        if self.timers.len() > self.slots.len() * TIMERS_PER_CONNECTION + TIMERS_FEW {
+            self.renew_timers();
+        }
+    }
+
+    /// Keeps the one timer of each connection that counts.
+    fn renew_timers(&mut self) {
+        let timers = self.slots.iter().map(|(_, connection)| (connection.due_ms, connection.id));
+        self.timers = timers.filter(|(due, _)| *due != u64::MAX).map(Reverse).collect();
     }
 
     /// When the next timer is due, in milliseconds of the caller's clock.
@@ -1364,6 +1377,35 @@ mod tests {
         }
         let over_ms = last_ms - 9 * (STALL_MS_MAX - 1);
         assert!((STALL_MS_MAX..STALL_MS_MAX + STALL_LOOK_MS + 1000).contains(&over_ms), "{over_ms}");
+    }
+
+    /// Who is held back for its rate and let go again fifty times a second left an entry behind each time.
+    #[test]
+    fn the_timers_do_not_grow_with_what_a_connection_does() {
+        let mut cs = Connections::new();
+        let ids: Vec<ClientId> = (0..10).map(|_| session(&mut cs)).collect();
+        for id in &ids {
+            cs.touch(*id).unwrap().limit_rate(0, RateLimit { per_second: 1000, burst: 1 });
+        }
+        for now_ms in (0..PING_AFTER_MS).step_by(2) {
+            for id in &ids {
+                let connection = cs.touch(*id).unwrap();
+                connection.heard(now_ms);
+                connection.is_readable = true;
+                connection.spend(now_ms, 2);
+            }
+            cs.settle(now_ms, |_, _| {});
+            for expired in cs.expire(now_ms + 1) {
+                let Expired::Released(id) = expired else { panic!("{expired:?}") };
+                cs.touch(id).unwrap().is_readable = false;
+            }
+            cs.settle(now_ms + 1, |_, _| {});
+        }
+        assert!(
+            cs.timers.len() <= 10 * TIMERS_PER_CONNECTION + TIMERS_FEW,
+            "{} timers for 10 connections",
+            cs.timers.len()
+        );
     }
 
     /// After a pause of the whole machine everybody was pinged late, and closed in the next turn.
