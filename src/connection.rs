@@ -298,10 +298,17 @@ impl<S: Stream> Connection<S> {
         if count < asked && !self.is_read_closed { ReadOutcome::Drained(heard) } else { ReadOutcome::More(heard) }
     }
 
-    /// Counts messages against its rate.
-    pub fn spend(&mut self, now_ms: u64, count: u32) {
+    /// Counts the frames that have come against its rate, whether they say something or not.
+    pub fn spend_frames(&mut self, now_ms: u64) {
+        if let (Protocol::Ws(session), Some(bucket)) = (&mut self.protocol, &mut self.bucket) {
+            bucket.take(now_ms, session.take_frames());
+        }
+    }
+
+    /// Counts a message that came by POST against its rate.
+    pub fn spend_post(&mut self, now_ms: u64) {
         if let Some(bucket) = &mut self.bucket {
-            bucket.take(now_ms, count);
+            bucket.take(now_ms, 1);
         }
     }
 
@@ -1392,7 +1399,9 @@ mod tests {
                 let connection = cs.touch(*id).unwrap();
                 connection.heard(now_ms);
                 connection.is_readable = true;
-                connection.spend(now_ms, 2);
+                let Protocol::Ws(session) = &mut connection.protocol else { panic!("it was upgraded") };
+                session.next(&mut &mut [0x8a, 0x80, 0, 0, 0, 0, 0x8a, 0x80, 0, 0, 0, 0][..], &mut Vec::new());
+                connection.spend_frames(now_ms);
             }
             cs.settle(now_ms, |_, _| {});
             for expired in cs.expire(now_ms + 1) {

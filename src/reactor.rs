@@ -497,11 +497,9 @@ impl Reactor {
     }
 
     fn hear_frames(&mut self, id: ClientId, mut bytes: &mut [u8]) {
-        let mut texts = 0;
         while let Some((session, replies)) = self.connections.touch(id).and_then(|c| c.session()) {
             match session.next(&mut bytes, replies) {
                 Step::Text(text) => {
-                    texts += 1;
                     self.chat.receive(self.time, id, &text, &mut self.chat_effects);
                     self.perform();
                 }
@@ -520,10 +518,8 @@ impl Reactor {
                 }
             }
         }
-        if texts > 0
-            && let Some(connection) = self.connections.touch(id)
-        {
-            connection.spend(self.time.now_ms, texts);
+        if let Some(connection) = self.connections.touch(id) {
+            connection.spend_frames(self.time.now_ms);
         }
     }
 

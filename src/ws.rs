@@ -99,6 +99,8 @@ pub struct Session {
     /// A frame that came only in part so far. What of its payload has come is unmasked, and checked if it is text.
     partial: Vec<u8>,
     message_bytes_max: usize,
+    /// Frames taken since somebody asked: those that say nothing cost their reader as much as others.
+    frames: u32,
     /// The text that is under way, over frames and pieces of frames. Nothing is begun between two texts: one that ends
     /// inside a character ends the session.
     utf8: Utf8,
@@ -211,7 +213,12 @@ impl Session {
     /// A server's session; messages over `message_bytes_max` bytes are refused with 1009.
     pub fn new(message_bytes_max: usize) -> Session {
         let (context, partial, utf8) = (None, Vec::new(), Utf8::default());
-        Session { context, partial, message_bytes_max, utf8, is_fragmented: false, is_text: false }
+        Session { context, partial, message_bytes_max, frames: 0, utf8, is_fragmented: false, is_text: false }
+    }
+
+    /// How many whole frames of any kind have come since this was asked last.
+    pub fn take_frames(&mut self) -> u32 {
+        std::mem::take(&mut self.frames)
     }
 
     /// Takes the next message out of the front of `input`; replies (pongs, the close echo) go to `replies`.
@@ -252,6 +259,7 @@ impl Session {
         }
         let (frame, rest) = bytes.split_at_mut(header.len + header.payload_len);
         *input = rest;
+        self.frames += 1;
         unmask(&mut frame[header.len..], header.mask.unwrap_or_default(), 0);
         if self.is_plain(header) {
             return Some(match std::str::from_utf8(&frame[header.len..]) {
@@ -290,6 +298,7 @@ impl Session {
         if more.len() < missing {
             return Some(Step::Empty);
         }
+        self.frames += 1;
         let mut frame = std::mem::take(&mut self.partial);
         if !self.is_plain(header) {
             return self.feed(header, &mut frame, replies);

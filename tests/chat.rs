@@ -567,6 +567,30 @@ fn a_client_over_its_rate_is_held_back_and_nothing_is_lost() {
     ann.hears("fast");
 }
 
+/// Fifty clients that sent nothing but pings kept the loop busy for 0.9 of its time, whatever their rate.
+#[test]
+fn frames_that_are_no_messages_count_against_the_rate_too() {
+    let server = Server::with(&["--rate-limit", "20"]);
+    let mut bob = Client::join(&server, "Bob");
+    // Read in pieces of 2 KiB: the last is waited for when 230 at least have come.
+    let piece = [b'x'; 60];
+    let pings = frame(0x89, &piece).repeat(260);
+    let pieces = [frame(0x01, &piece), frame(0x00, &piece).repeat(258), frame(0x80, &piece)].concat();
+    let whole = "x".repeat(260 * 60);
+    for (name, bytes, is_heard) in [("pings", pings, None), ("pieces", pieces, Some(&whole))] {
+        let mut ann = Client::join(&server, name);
+        bob.sees(&format!("{name} joined the chat"), 2);
+        let begun = Instant::now();
+        ann.stream().write_all(&bytes).expect("the server reads");
+        is_heard.map(|text| bob.hears(text));
+        ann.say("one more");
+        bob.hears("one more");
+        assert!(begun.elapsed() > Duration::from_millis(1400), "{name}: not held back: {:?}", begun.elapsed());
+        ann.vanish();
+        bob.sees(&format!("{name} left the chat"), 1);
+    }
+}
+
 #[test]
 fn an_ephemeral_server_forgets_and_says_so_by_its_epoch() {
     let server = Setup::new().args(&["--ephemeral"]).start();

@@ -241,7 +241,7 @@ impl Reactor {
             Rate::Auto | Rate::Off => return,
         };
         connection.limit_rate(now_ms, limit);
-        connection.spend(now_ms, 1);
+        connection.spend_post(now_ms);
     }
 
     /// Queues the 101 first; then the session begins with the bytes that have come already.
