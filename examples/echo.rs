@@ -164,7 +164,7 @@ impl Echo {
             response.write(out, &reply);
         }
         if is_upgrade {
-            connection.upgrade(Session::new(MESSAGE_BYTES_MAX), now_ms);
+            connection.upgrade(Session::new(MESSAGE_BYTES_MAX), Vec::new(), now_ms);
             self.hear_frames(id, &mut rest, now_ms);
         } else {
             self.close(id, now_ms);

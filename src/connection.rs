@@ -165,6 +165,8 @@ pub struct Connection<S> {
     /// The kernel has told that the peer's last byte has come: reading goes on until it has been taken.
     pub is_read_closed: bool,
     stream: S,
+    /// Frames that came with the upgrade's request: read before the stream, at the same pace.
+    early: Box<[u8]>,
     outbox: Outbox,
     life: Life,
     place: Option<Place>,
@@ -263,6 +265,12 @@ impl<S: Stream> Connection<S> {
         // Who is limited is read in small pieces: one of 64 KiB may hold 10,000 messages, and a debt of minutes.
         let most = if self.bucket.is_some() { LIMITED_READ_BYTES.min(scratch.len()) } else { scratch.len() };
         let scratch = &mut scratch[..most];
+        if !self.early.is_empty() {
+            let count = self.early.len().min(most);
+            scratch[..count].copy_from_slice(&self.early[..count]);
+            self.early = self.early[count..].into();
+            return ReadOutcome::More(count);
+        }
         loop {
             match self.stream.read(scratch) {
                 Ok(0) => return ReadOutcome::End,
@@ -317,9 +325,10 @@ impl<S: Stream> Connection<S> {
         self.bucket.get_or_insert(Bucket { limit, tokens: f64::from(limit.burst), at_ms: now_ms });
     }
 
-    /// From here on its bytes are frames; `now_ms` starts its heartbeat.
-    pub fn upgrade(&mut self, session: ws::Session, now_ms: u64) {
+    /// From here on its bytes are frames, of which `early` have come already; `now_ms` starts its heartbeat.
+    pub fn upgrade(&mut self, session: ws::Session, early: Vec<u8>, now_ms: u64) {
         self.protocol = Protocol::Ws(session);
+        self.early = early.into();
         self.heard_ms = now_ms;
     }
 
@@ -680,6 +689,7 @@ impl<S: Stream> Connections<S> {
             is_listed: false,
             is_read_closed: false,
             stream,
+            early: Box::default(),
             outbox: Outbox::default(),
             life: Life::Open,
             place: None,
@@ -1179,7 +1189,7 @@ mod tests {
                     let wire = Fake::default();
                     wire.0.borrow_mut().room = d.roll(100_000) as usize;
                     let id = cs.admit(wire.clone(), Peer::Unix, step);
-                    cs.touch(id).unwrap().upgrade(ws::Session::new(65536), step);
+                    cs.touch(id).unwrap().upgrade(ws::Session::new(65536), Vec::new(), step);
                     let room = d.roll(2) as usize;
                     cs.tune(id, RoomId(room as u32), seq[room]);
                     ms.push(M { id: Some(id), wire, start: seq[room], room, ..M::default() });
@@ -1306,7 +1316,7 @@ mod tests {
             let wire = Fake::default();
             wire.0.borrow_mut().room = usize::MAX / 2;
             let id = cs.admit(wire, Peer::Unix, 0);
-            cs.touch(id).unwrap().upgrade(ws::Session::new(65536), 0);
+            cs.touch(id).unwrap().upgrade(ws::Session::new(65536), Vec::new(), 0);
             cs.tune(id, RoomId(0), 0);
         }
         cs.settle(0, |_, _| {});
@@ -1337,7 +1347,7 @@ mod tests {
         let wire = Fake::default();
         wire.0.borrow_mut().room = usize::MAX / 2;
         let id = cs.admit(wire, Peer::Unix, 0);
-        cs.touch(id).unwrap().upgrade(ws::Session::new(100), 0);
+        cs.touch(id).unwrap().upgrade(ws::Session::new(100), Vec::new(), 0);
         cs.settle(0, |_, _| {});
         id
     }
@@ -1450,7 +1460,7 @@ mod tests {
             let wire = Fake::default();
             wire.0.borrow_mut().room = usize::MAX / 2;
             let id = cs.admit(wire.clone(), Peer::Unix, 0);
-            cs.touch(id).unwrap().upgrade(ws::Session::new(65536), 0);
+            cs.touch(id).unwrap().upgrade(ws::Session::new(65536), Vec::new(), 0);
             cs.tune(id, RoomId(room), 0);
             (id, wire)
         };
@@ -1502,7 +1512,7 @@ mod tests {
             let w = Fake::default();
             w.0.borrow_mut().room = room;
             let id = cs.admit(w, Peer::Unix, 0);
-            cs.touch(id).unwrap().upgrade(ws::Session::new(65536), 0);
+            cs.touch(id).unwrap().upgrade(ws::Session::new(65536), Vec::new(), 0);
             cs.tune(id, RoomId(0), 0);
             id
         };

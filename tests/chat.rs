@@ -3,7 +3,7 @@
 mod support;
 
 use std::io::Write;
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -589,6 +589,23 @@ fn frames_that_are_no_messages_count_against_the_rate_too() {
         ann.vanish();
         bob.sees(&format!("{name} left the chat"), 1);
     }
+}
+
+/// What came in one packet with the upgrade was all heard before the rate was looked at: 10,000 messages in 64 KiB, from
+/// each connection that somebody cared to open.
+#[test]
+fn messages_in_the_packet_of_the_upgrade_are_held_to_the_rate() {
+    let server = Server::with(&["--rate-limit", "20"]);
+    let mut bob = Client::join(&server, "Bob");
+    let mut ann = TcpStream::connect(server.address).expect("the server listens");
+    let upgrade = "GET /ws?username=Ann HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    ann.write_all(&[upgrade.as_bytes(), &frame(0x81, b"x").repeat(5000)].concat()).expect("the server reads");
+    bob.sees("Ann joined the chat", 2);
+    bob.hears("x");
+    bob.say("y");
+    let id = eventually("Bob is heard", || server.json("/api/search?q=y")["messages"][0]["id"].as_u64());
+    assert!(id < 1500, "{id} of the 5000 came before the one of Bob");
 }
 
 #[test]

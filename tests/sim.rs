@@ -390,7 +390,7 @@ impl World {
         let id = self.connections.admit(Wire(Rc::clone(&pipe)), peer, self.now_ms);
         let now_ms = self.now_ms;
         let connection = self.connections.touch(id).expect("just admitted");
-        connection.upgrade(Session::new(64 * 1024), now_ms);
+        connection.upgrade(Session::new(64 * 1024), Vec::new(), now_ms);
         let user = &mut self.users[n];
         let since = if user.is_v2 { user.complete_to() } else { None };
         // A plain client is in the live stream at once.

@@ -244,7 +244,8 @@ impl Reactor {
         connection.spend_post(now_ms);
     }
 
-    /// Queues the 101 first; then the session begins with the bytes that have come already.
+    /// Queues the 101 first; then the session begins. What has come of its frames already is read in the next turn, like
+    /// all others: within its rate.
     fn upgrade(&mut self, to: ClientId, response: &Response, hello: chat::Hello, is_proxied: bool) {
         if !self.is_welcome(to, hello.peer) {
             return;
@@ -254,8 +255,9 @@ impl Reactor {
         let now_ms = self.time.now_ms;
         let Some(connection) = self.connections.touch(to) else { return };
         let Protocol::Http(reader) = &mut connection.protocol else { return };
-        let mut rest = mem::take(&mut **reader).into_rest();
-        connection.upgrade(Session::new(MESSAGE_BYTES_MAX), now_ms);
+        let early = mem::take(&mut **reader).into_rest();
+        let has_early = !early.is_empty();
+        connection.upgrade(Session::new(MESSAGE_BYTES_MAX), early, now_ms);
         self.metrics.websockets += 1;
         match self.rate {
             Rate::All(limit) => connection.limit_rate(now_ms, limit),
@@ -266,8 +268,8 @@ impl Reactor {
         }
         self.chat.join(self.time, to, hello, &mut self.chat_effects);
         self.perform();
-        if !rest.is_empty() {
-            self.hear_frames(to, &mut rest);
+        if has_early {
+            self.list(to, false);
         }
     }
 

@@ -220,7 +220,7 @@ fn joined(members: usize) -> Connections<Sink> {
     for _ in 0..members {
         let id = connections.admit(Sink, IpAddr::from(Ipv4Addr::LOCALHOST).into(), 0);
         let connection = connections.touch(id).expect("it is there");
-        connection.upgrade(Session::new(ws::MESSAGE_BYTES_MAX), 0);
+        connection.upgrade(Session::new(ws::MESSAGE_BYTES_MAX), Vec::new(), 0);
         connections.tune(id, RoomId(0), 0);
     }
     connections.settle(0, |_, _| {});
