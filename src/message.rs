@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{Local, TimeZone, Timelike};
+use chrono::{Local, TimeZone};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -508,12 +508,23 @@ pub struct Encoder {
     stamp: String,
 }
 
-/// How long the day goes on in the server's local time: more than nothing, at most 24 hours.
-///
-/// On the day on which the clocks change it is an hour too long or too short: whoever wants midnight asks again then.
+/// How long the day goes on in the server's local time, also where the clocks change before its end: more than
+/// nothing, and hardly over 25 hours.
 pub fn until_midnight() -> Duration {
-    const DAY_SECONDS: u32 = 24 * 60 * 60;
-    Duration::from_secs((DAY_SECONDS - Local::now().num_seconds_from_midnight().min(DAY_SECONDS - 1)).into())
+    let offset = |second| Local.timestamp_opt(second, 0).earliest().map_or(0, |at| at.offset().local_minus_utc());
+    Duration::from_secs(seconds_until_midnight(Local::now().timestamp(), |second| offset(second).into()))
+}
+
+/// `offset`: what is added to a UTC time, both in seconds, to have the local one.
+fn seconds_until_midnight(now: i64, offset: impl Fn(i64) -> i64) -> u64 {
+    const DAY_SECONDS: i64 = 24 * 60 * 60;
+    let local = |second: i64| second + offset(second);
+    let today = local(now).div_euclid(DAY_SECONDS);
+    let guess = now + DAY_SECONDS - local(now).rem_euclid(DAY_SECONDS);
+    let right = guess - (local(guess) - (today + 1) * DAY_SECONDS);
+    // Where the clocks jump over midnight itself, the new day begins after the jump.
+    let ends = if local(right).div_euclid(DAY_SECONDS) > today { right } else { guess };
+    u64::try_from(ends - now).unwrap_or(0).max(1)
 }
 
 impl Encoder {
@@ -799,5 +810,30 @@ mod tests {
         }
         let long = format!(r#"{{"type":"message","message":7,"{}":1}}"#, "x".repeat(60_000));
         assert!(parse_request(&long).unwrap_err().message.len() < 1000);
+    }
+
+    #[test]
+    fn the_day_ends_at_midnight_also_when_the_clocks_change() {
+        /// An hour more or less from `change` on, and what is left of the day at `now`; all by the clock before it.
+        fn check(before: i64, after: i64, change_hour: i64, now_hour: i64, expect_hours: u64) {
+            const HOUR: i64 = 3600;
+            let utc = |hour: i64| 20_000 * 24 * HOUR + (hour - before) * HOUR;
+            let offset = |second| if second < utc(change_hour) { before * HOUR } else { after * HOUR };
+            let left = seconds_until_midnight(utc(now_hour), offset);
+            assert_eq!(left, expect_hours * 3600, "{before} to {after} at {change_hour}, asked at {now_hour}");
+        }
+        check(1, 1, 0, 0, 24);
+        check(1, 1, 0, 23, 1);
+        check(-5, -5, 0, 12, 12);
+        // Berlin in spring and in autumn, New York in autumn, before the change.
+        check(1, 2, 2, 0, 23);
+        check(2, 1, 3, 0, 25);
+        check(-4, -5, 2, 1, 24);
+        // Behind it: 13 o'clock by the old clock is 14 by the new one.
+        check(1, 2, 2, 13, 10);
+        check(2, 1, 3, 13, 12);
+        // Jumps over midnight and back over it, as in Beirut and as once in São Paulo.
+        check(2, 3, 24, 12, 12);
+        check(-2, -3, 24, 12, 13);
     }
 }

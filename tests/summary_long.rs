@@ -85,26 +85,35 @@ fn a_talk_of_20000_messages_gets_a_full_answer_from_6000_tokens_a_minute() {
     assert_eq!(groq.seen().len(), tokens.len());
 }
 
-#[test]
-fn after_100_new_messages_only_what_is_new_is_sent() {
+/// A room of so many messages, all of which the model reads or as many as its calls take; then 100 more.
+fn check_100_more(count: usize, is_all_read: bool) {
     let groq = Groq::start();
-    let room = team_talk(1500);
+    let room = team_talk(count);
     let worker = Worker::start(settings(&groq, None), &room);
     let body = worker.told(worker.question());
-    assert_eq!(body["messages_read"], 1500, "a service without limits reads everything: {}", body["notice"]);
+    let read = body["messages_read"].as_u64().unwrap();
+    assert_eq!(read == count as u64, is_all_read, "{read} of {count} read: {}", body["notice"]);
     let first = groq.seen();
-    println!("1500 messages: {} calls, {} tokens", first.len(), first.iter().map(|seen| seen.tokens).sum::<u64>());
+    let tokens = |seen: &[groq::Seen]| seen.iter().map(|seen| seen.tokens).sum::<u64>();
+    println!("{count} messages: {} calls, {} tokens, {read} read", first.len(), tokens(&first));
     for n in 0..100 {
         room.say("Ann", &format!("The new plan has a point {n} about the cache"));
     }
     let body = worker.told(worker.question());
     assert_sound(&body, &room);
-    assert_eq!((body["cached"].as_bool(), body["messages_read"].as_u64()), (Some(false), Some(1600)));
-    let new = &groq.seen()[first.len()..];
-    println!("100 more: {} calls, {} tokens", new.len(), new.iter().map(|seen| seen.tokens).sum::<u64>());
+    assert_eq!((body["cached"].as_bool(), body["messages_read"].as_u64()), (Some(false), Some(read + 100)));
+    let seen = groq.seen();
+    let new = &seen[first.len()..];
+    println!("100 more: {} calls, {} tokens", new.len(), tokens(new));
     assert_eq!(new.len(), 1);
     assert_eq!(new[0].messages().len(), 100, "nothing that it has read before");
     assert!(new[0].material()["notes"].as_array().is_some_and(|notes| !notes.is_empty()), "but what it found there");
+}
+
+#[test]
+fn after_100_new_messages_only_what_is_new_is_sent() {
+    check_100_more(1500, true);
+    check_100_more(10_000, false);
 }
 
 #[test]

@@ -304,6 +304,47 @@ fn what_a_reader_missed_is_what_others_said_after_the_mark() {
     assert_eq!(groq.seen().len(), 2);
 }
 
+#[test]
+fn secrets_stay_and_ordinary_numbers_go() {
+    const SECRETS: [&str; 6] = [
+        "gsk_abcDEF0123456789xyz",
+        "AKIAIOSFODNN7EXAMPLE",
+        "q7Rt.x9Zp-41mNb2",
+        "MIIEpAIBAAKCAQEA7bq",
+        "4111 1111 1111 1111",
+        "s3cr3tpass",
+    ];
+    const ORDINARY: [&str; 5] = [
+        "+49 30 901820",
+        "4711-0815-20261123",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "9fceb02d0ae598e95dc970b74767f19372d61af8",
+        "2026-11-23T01:20:00",
+    ];
+    let groq = Groq::start();
+    let room = Room::of(&[
+        ("Ann", "The key is gsk_abcDEF0123456789xyz? AKIAIOSFODNN7EXAMPLE is the other one."),
+        ("Bob", "curl -H 'Authorization: Bearer q7Rt.x9Zp-41mNb2' https://example.org/?token=s3cr3tpass&a=1"),
+        ("Cid", "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7bq\n-----END RSA PRIVATE KEY-----"),
+        ("Ann", "I'll pay with 4111 1111 1111 1111 today"),
+        ("Bob", "Call +49 30 901820 about order 4711-0815-20261123, id 550e8400-e29b-41d4-a716-446655440000"),
+        ("Cid", "9fceb02d0ae598e95dc970b74767f19372d61af8 broke it at 2026-11-23T01:20:00"),
+    ]);
+    room.mark("Zoe", 1);
+    let worker = Worker::start(settings(&groq), &room);
+    worker.told_to("Zoe");
+    let sent: Vec<String> = groq.seen().iter().map(|seen| seen.body.to_string()).collect();
+    assert_eq!(sent.len(), 2, "the whole talk, and what Zoe missed");
+    for sent in sent {
+        for secret in SECRETS {
+            assert!(!sent.contains(secret), "{secret} left the machine: {sent}");
+        }
+        for ordinary in ORDINARY {
+            assert!(sent.contains(ordinary), "{ordinary} was covered: {sent}");
+        }
+    }
+}
+
 /// The model says only what it likes; whoever is named learns of it all the same, first, and from whom.
 #[test]
 fn what_names_the_reader_leads_also_where_a_model_wrote() {
