@@ -448,13 +448,14 @@ fn text(chat: &Chat<'_>, action: &Action) -> String {
     while task.1 > task.0 + 1 && among(chat.text_of(task.1 - 1), "please then lol haha though right ok thanks and") {
         task.1 -= 1;
     }
+    task.1 = before_courtesy(chat, task);
     // Who promises speaks to somebody else; who is asked is spoken to.
     let addressee = if owner == Some(speaker) { chat.addressee(line) } else { owner };
     let telling = Telling { line, from: task.0, to: task.1, speaker, addressee };
     let mut body = if owner == Some(speaker) {
         rewrite::after_name(chat, telling, ITEM_WORDS_MAX)
     } else {
-        rewrite::third_person(chat, telling, ITEM_WORDS_MAX)
+        rewrite::after_called(chat, telling, ITEM_WORDS_MAX)
     };
     // "Who informs them?" is answered by "will inform them".
     let bare =
@@ -474,6 +475,17 @@ fn text(chat: &Chat<'_>, action: &Action) -> String {
         None => format!("Unassigned: {body}"),
     };
     rewrite::finish(&text)
+}
+
+/// Where a task ends before "… and tell you", "… and let us know".
+fn before_courtesy(chat: &Chat<'_>, (from, to): (usize, usize)) -> usize {
+    let text = |at: usize| if at < to { chat.text_of(at) } else { "" };
+    let is_end = |at: usize| {
+        text(at) == "and"
+            && among(text(at + 1), "tell let keep ping update get report come")
+            && (at + 2..to).all(|at| chat.is(at, class::STOP) || among(text(at), "know posted informed"))
+    };
+    (from + 2..to).find(|&at| is_end(at)).unwrap_or(to)
 }
 
 /// What "it" or "those" in a task goes back to: the nearest sentence before it that names something.

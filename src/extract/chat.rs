@@ -424,7 +424,7 @@ impl<'a> Chat<'a> {
             || (among(self.text_of(next), "can could would will please do did are")
                 && next + 1 < unit.to
                 && self.text_of(next + 1) == "you")
-            || self.text_of(next) == "please"
+            || among(self.text_of(next), "please your you're")
     }
 
     /// Whom a line speaks to: somebody it names, else the other one of two.
@@ -467,6 +467,9 @@ impl<'a> Chat<'a> {
 
     /// How a line answers the lines before it: a nod, a refusal, or neither.
     pub fn reply(&self, line: usize) -> Reply {
+        if let Some(reply) = sign(self.lines[line].text) {
+            return reply;
+        }
         let Some(unit) = self.units_of(line).first() else {
             return Reply::Other;
         };
@@ -480,7 +483,16 @@ impl<'a> Chat<'a> {
             ["will", "do", ..]
             | ["on", "it", ..]
             | ["sounds" | "looks", "good" | "great" | "fine" | "like" | "perfect", ..]
-            | ["works" | "same" | "fine", ..] => {
+            | ["works" | "same" | "fine", ..]
+            | ["makes", "sense", ..]
+            | ["that" | "this" | "it" | "both" | "either", "works" | "suits", ..] => {
+                return Reply::Nod;
+            }
+            // "Thursday works for me", "sat is ok".
+            [_, "works" | "suits" | "fits" | "ok" | "fine", ..]
+            | [_, "is", "ok" | "fine" | "good" | "better" | "perfect"]
+                if self.is(head, class::TIME) && !unit.is_question =>
+            {
                 return Reply::Nod;
             }
             ["i", "agree", ..]
@@ -513,6 +525,16 @@ pub fn is_machine(name: &str) -> bool {
         |word: &str| word.len() > 2 && word.get(word.len() - 3..).is_some_and(|end| end.eq_ignore_ascii_case("bot"));
     name.split(|sign: char| !sign.is_alphanumeric())
         .any(|word| is_bot(word) && !PEOPLE.iter().any(|person| person.eq_ignore_ascii_case(word)))
+}
+
+/// What a sign at the front of a line says.
+fn sign(text: &str) -> Option<Reply> {
+    let first = text.trim_start().chars().next().filter(|sign| !sign.is_ascii())?;
+    match first {
+        '👍' | '✅' | '👌' | '🙌' | '💯' | '🆗' | '☑' | '✔' => Some(Reply::Nod),
+        '👎' | '❌' => Some(Reply::Nay),
+        _ => None,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

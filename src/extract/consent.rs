@@ -2,6 +2,7 @@
 //! What they weigh among other decisions is judged in `decisions.rs`.
 
 use super::chat::{Chat, Reply, Unit};
+use super::decisions::clause;
 use super::lexicon::{among, class};
 use super::weigh::overlap;
 
@@ -11,10 +12,15 @@ const SETTLED: f32 = 3.4;
 const CONSENTED: f32 = 2.7;
 /// One of the options that were asked about.
 const CHOSEN: f32 = 2.5;
+/// What was offered as an option of its own, and agreed to.
+const OPTED: f32 = 3.0;
+/// Put as a question, and agreed to; a question weighs two less.
+const PROPOSED: f32 = 4.5;
 const CLAUSE_WORDS_MAX: usize = 36;
 const CHOICE_WORDS_MAX: usize = 12;
 const CONSENT_WORDS_MAX: usize = 6;
 const CHOICE_WITHIN: usize = 8;
+const OPTION_WORDS_MAX: usize = 4;
 const NODS_WITHIN: usize = 3;
 
 /// A clause and what its surroundings make of it.
@@ -23,6 +29,8 @@ pub struct Settled {
     pub from: usize,
     pub to: usize,
     pub weight: f32,
+    /// It begins with the verb of what will be done.
+    pub is_act: bool,
 }
 
 /// Whether the words around a sentence settle it.
@@ -31,7 +39,11 @@ pub fn settled(chat: &Chat<'_>, index: usize) -> Option<Settled> {
     if unit.to - unit.from > CLAUSE_WORDS_MAX || chat.tokens[unit.from].is_quoted {
         return None;
     }
-    led(chat, unit).or_else(|| closed(chat, unit)).or_else(|| consented(chat, index)).or_else(|| chosen(chat, unit))
+    led(chat, unit)
+        .or_else(|| closed(chat, unit))
+        .or_else(|| consented(chat, index))
+        .or_else(|| chosen(chat, unit))
+        .or_else(|| proposed(chat, unit))
 }
 
 /// "ok agreed, we ship on Friday".
@@ -43,7 +55,7 @@ fn led(chat: &Chat<'_>, unit: &Unit) -> Option<Settled> {
     if unit.is_question || from + 2 > unit.to || !is_apart(chat, unit, from) {
         return None;
     }
-    is_plan(chat, from, unit.to).then_some(Settled { from, to: unit.to, weight: SETTLED })
+    is_plan(chat, from, unit.to).then_some(Settled { from, to: unit.to, weight: SETTLED, is_act: false })
 }
 
 /// "We ship on Friday, decided."
@@ -58,7 +70,7 @@ fn closed(chat: &Chat<'_>, unit: &Unit) -> Option<Settled> {
     }
     let from = chat.opening(unit).0;
     let says_something = from + 2 < to && chat.subject(from, to).len() >= 2 && !is_opinion(chat, from, to);
-    (says_something && is_apart(chat, unit, to)).then_some(Settled { from, to, weight: SETTLED })
+    (says_something && is_apart(chat, unit, to)).then_some(Settled { from, to, weight: SETTLED, is_act: false })
 }
 
 /// "From now on we ask first. Okay?" and somebody says okay.
@@ -80,10 +92,11 @@ fn consented(chat: &Chat<'_>, index: usize) -> Option<Settled> {
         from,
         to: unit.to,
         weight: CONSENTED,
+        is_act: false,
     })
 }
 
-/// "Garden or restaurant?" … "right, garden with the tent" … and somebody nods.
+/// "Garden or restaurant?" … "right, garden with the tent" … and somebody nods; or "Monday?", "works for me", "ok, Monday then".
 fn chosen(chat: &Chat<'_>, unit: &Unit) -> Option<Settled> {
     let from = chat.opening(unit).0;
     let is_concluding = from > unit.from || matches!(chat.text_of(unit.to - 1), "then");
@@ -91,14 +104,65 @@ fn chosen(chat: &Chat<'_>, unit: &Unit) -> Option<Settled> {
         return None;
     }
     let subject = chat.subject(from, unit.to);
-    let is_nodded = (unit.line + 1..chat.lines.len().min(unit.line + 1 + NODS_WITHIN))
-        .any(|line| chat.speaker[line] != chat.speaker[unit.line] && chat.reply(line) == Reply::Nod);
-    let is_option =
-        (unit.line.saturating_sub(CHOICE_WITHIN)..unit.line).flat_map(|line| chat.units_of(line)).any(|asked| {
-            let has_or = (asked.from..asked.to).any(|at| chat.text_of(at) == "or");
-            asked.is_question && has_or && overlap(&chat.subject(asked.from, asked.to), &subject) > 0.0
-        });
-    (is_option && is_nodded).then_some(Settled { from, to: unit.to, weight: CHOSEN })
+    let asked = (unit.line.saturating_sub(CHOICE_WITHIN)..unit.line)
+        .rev()
+        .flat_map(|line| chat.units_of(line))
+        .filter(|asked| asked.is_question && overlap(&chat.subject(asked.from, asked.to), &subject) > 0.0);
+    let mut weight = None;
+    for asked in asked {
+        let has_or = (asked.from..asked.to).any(|at| chat.text_of(at) == "or");
+        let is_option = asked.to - chat.opening(asked).0 <= OPTION_WORDS_MAX;
+        let is_nodded = nods(chat, unit.line, NODS_WITHIN) > 0;
+        if has_or && is_nodded {
+            weight = Some(CHOSEN);
+        } else if is_option && (is_nodded || nods(chat, asked.line, unit.line - asked.line - 1) > 0) {
+            weight = Some(OPTED);
+        }
+        if weight.is_some() {
+            break;
+        }
+    }
+    let to = clause(chat, unit, from, from).1;
+    weight.map(|weight| Settled { from, to, weight, is_act: false })
+}
+
+/// "Drop 3.8 in the next release?" and the others say yes: all of two, two of many.
+fn proposed(chat: &Chat<'_>, unit: &Unit) -> Option<Settled> {
+    let head = chat.opening(unit).0;
+    let text = |at: usize| if at < unit.to { chat.text_of(at) } else { "" };
+    let from = match (text(head), text(head + 1)) {
+        ("should" | "shall" | "can", "we") => head + 2,
+        ("do", "we") if text(head + 2) == "just" => head + 3,
+        _ => head,
+    };
+    let is_act = from < unit.to && chat.is(from, class::VERB) && !chat.is(from, class::STOP | class::IDLE);
+    // "Tea or coffee?", "send me the file?": no yes can choose, or decide for all.
+    let is_other =
+        (head..unit.to).any(|at| among(chat.text_of(at), "or i me my you your yours anyone someone anybody"));
+    if !unit.is_question || !is_act || is_other || chat.subject(from, unit.to).len() < 2 {
+        return None;
+    }
+    let needed = if chat.people.len() == 2 { 1 } else { 2 };
+    (nods(chat, unit.line, NODS_WITHIN + 1) >= needed).then_some(Settled {
+        from,
+        to: unit.to,
+        weight: PROPOSED,
+        is_act: true,
+    })
+}
+
+/// How many others nod in the lines after a line, before somebody refuses.
+fn nods(chat: &Chat<'_>, line: usize, within: usize) -> usize {
+    let mut people: Vec<usize> = Vec::new();
+    for next in line + 1..chat.lines.len().min(line + 1 + within) {
+        let person = chat.speaker[next];
+        match chat.reply(next) {
+            Reply::Nay if person != chat.speaker[line] => break,
+            Reply::Nod if person != chat.speaker[line] && !people.contains(&person) => people.push(person),
+            _ => {}
+        }
+    }
+    people.len()
 }
 
 /// A comma, dash or colon stands before the token.

@@ -19,6 +19,8 @@ const QUESTION_WORDS_MAX: usize = 16;
 const NODS_WITHIN: usize = 8;
 const VOTES_WITHIN: usize = 14;
 const ANTECEDENT_WITHIN: usize = 6;
+/// How many messages before it a question may stand that shares no word with its decision.
+const QUESTION_WITHIN: usize = 4;
 /// Whoever takes something back says so in few words.
 const REVERSAL_WORDS_MAX: usize = 24;
 const MARK: f32 = 5.5;
@@ -146,7 +148,9 @@ fn judge(chat: &Chat<'_>, rules: &Rules, index: usize, words: &[u32], opening: u
     }
     let settled = (!chat.is_speech).then(|| consent::settled(chat, index)).flatten().map(|settled| {
         let score = settled.weight + circumstances(chat, &unit, opening, &subject);
-        build(chat, &unit, settled.from, settled.to, score, false)
+        let mut decision = build(chat, &unit, settled.from, settled.to, score, false);
+        decision.opening = if settled.is_act { Opening::Verb } else { decision.opening };
+        decision
     });
     let said = said(chat, rules, &unit, words, opening, &subject);
     // Of two ways to hear it the surer one counts.
@@ -175,7 +179,8 @@ fn said(
     let is_parted = matches!(chat.text_of(cue), "agreed" | "decided")
         && cue + 1 < unit.to
         && chat.gap_before(unit.line, cue + 1, unit.from).contains(',');
-    if is_parted || is_told(chat, unit.from, cue) {
+    // "If it fails we stop, that's what we agreed" tells what was agreed.
+    if is_parted || chat.text_of(cue) != "that's" && is_told(chat, unit.from, cue) {
         return None;
     }
     let depth = (unit.from + found.start).saturating_sub(opening);
@@ -204,6 +209,13 @@ fn offers_choice(chat: &Chat<'_>, unit: &Unit) -> bool {
     unit.is_question && !asks_person && !FACTS.contains(&chat.text_of(head))
 }
 
+/// A question with a verb or a choice in it; "with that many?" only asks back.
+fn is_whole_question(chat: &Chat<'_>, unit: &Unit) -> bool {
+    const ASKS: &str = "or which what what's where when who how should shall do can could let's let";
+    let head = chat.opening(unit).0;
+    (head..unit.to).any(|at| among(chat.text_of(at), ASKS)) || chat.is(head, class::VERB) && !chat.is(head, class::STOP)
+}
+
 /// "Drop it in the next minor" means nothing without what was asked: the question is told along.
 fn with_question(chat: &Chat<'_>, unit: &Unit, mut decision: Decision) -> Decision {
     let head = chat.opening(unit).0;
@@ -229,7 +241,9 @@ fn with_question(chat: &Chat<'_>, unit: &Unit, mut decision: Decision) -> Decisi
         .collect();
     // Where threads cross, the question with the same word is meant, else the nearest.
     let shares = |asked: &&&Unit| overlap(&chat.subject(asked.from, asked.to), &decision.subject) > 0.0;
-    let Some(asked) = questions.iter().find(shares).or(questions.first()) else {
+    let is_near = |asked: &&&Unit| unit.line - asked.line <= QUESTION_WITHIN && is_whole_question(chat, asked);
+    let whole = || questions.iter().find(is_near);
+    let Some(asked) = questions.iter().find(shares).or_else(whole) else {
         return decision;
     };
     let opening = chat.opening(asked).0;
@@ -391,7 +405,9 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
         "if" | "when" | "what" | "why" | "how" | "who" | "where" | "because" => 1.0,
         _ => 0.0,
     };
-    if subject.len() < 2 {
+    // "Senior it is" has one word and needs no more.
+    let is_whole = subject.len() == 1 && tail == "is";
+    if subject.len() < 2 && !is_whole {
         total -= match (subject.is_empty(), asked) {
             (true, true) => 0.6,
             (true, false) => 2.0,
@@ -408,13 +424,29 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
                 && chat.text_of(at + 1) != "keep"
                 && chat.text_of(at + 1) != "stay"
                 && chat.text_of(at + 1) != "stop"
-                || among(chat.text_of(at + 1), "discuss talk look begin continue take get call try"))
+                || among(chat.text_of(at + 1), "discuss talk look begin continue take get call try")
+                || is_about_talk(chat, at + 1, unit.to))
     });
     if idle { total - 1.5 } else { total }
 }
 
+/// "Let's do the stand-up", "let's not decide that today": what people say about their talk.
+fn is_about_talk(chat: &Chat<'_>, verb: usize, to: usize) -> bool {
+    const MEETINGS: &str = "debrief standup stand-up round intro intros introductions retro retrospective review triage check-in                             checkin handover recap agenda meeting call";
+    let next = if verb + 1 < to { chat.text_of(verb + 1) } else { "" };
+    match chat.text_of(verb) {
+        "not" => among(next, "decide discuss talk argue start"),
+        "decide" | "start" => true,
+        "do" | "have" | "make" | "run" | "use" => {
+            (verb + 1..to.min(verb + 5)).any(|at| among(chat.text_of(at), MEETINGS))
+                && !(verb + 1..to).any(|at| chat.is(at, class::TIME))
+        }
+        _ => false,
+    }
+}
+
 /// The clause of a unit that carries the cue: what a comma or dash sets apart is left out if it has a verb of its own.
-fn clause(chat: &Chat<'_>, unit: &Unit, opening: usize, cue: usize) -> (usize, usize) {
+pub fn clause(chat: &Chat<'_>, unit: &Unit, opening: usize, cue: usize) -> (usize, usize) {
     let mut to = unit.to;
     for at in cue.max(opening) + 2..unit.to {
         let gap = chat.gap_before(unit.line, at, unit.from);
@@ -446,7 +478,8 @@ fn build(chat: &Chat<'_>, unit: &Unit, from: usize, to: usize, score: f32, is_ma
     let telling = if is_marked { telling } else { phrase(chat, telling) };
     let first = telling.from;
     let led = first > unit.from && among(chat.text_of(first - 1), "let's we'll we to will just should");
-    let opening = if led && chat.is(first, class::VERB) {
+    let is_proposed = first > unit.from && chat.text_of(first - 1) == "let's" && !chat.is(first, class::STOP);
+    let opening = if led && chat.is(first, class::VERB) || is_proposed {
         Opening::Verb
     } else if chat.is(first, class::STOP) {
         Opening::Small
@@ -499,6 +532,9 @@ fn phrase(chat: &Chat<'_>, telling: Telling) -> Telling {
             break;
         }
         from += skip;
+    }
+    if to == from + 2 && chat.text_of(to - 1) == "then" {
+        to -= 1;
     }
     while to > from + 2 {
         let tail = chat.text_of(to - 1);

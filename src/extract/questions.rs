@@ -119,6 +119,8 @@ fn is_shrug(chat: &Chat<'_>, first: &Unit) -> bool {
             | ["let", "me", "check" | "see" | "ask", ..]
             | ["hang" | "hold", "on", ..]
             | ["no", "problem" | "worries", ..]
+            | ["let's", "not" | "see" | "decide", ..]
+            | ["we'll", "see", ..]
     )
 }
 

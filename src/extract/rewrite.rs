@@ -111,7 +111,7 @@ fn statement(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
     } else if telling.to - telling.from < 4 || is_order(chat, telling) || chat.text_of(telling.from) == "me" {
         format!("{name}: {}", verbatim(chat, telling, words_max))
     } else {
-        format!("{name} says {}", lower_first(chat, telling.from, &told(chat, telling, words_max, true)))
+        format!("{name} says {}", lower_first(chat, telling.from, &after_name(chat, telling, words_max)))
     }
 }
 
@@ -162,16 +162,21 @@ fn question(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
 
 /// The tokens with their pronouns turned around, cut at `words_max` words.
 pub fn third_person(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
-    told(chat, telling, words_max, false)
+    told(chat, telling, words_max, false, false)
 }
 
 /// The same where the speaker's name stands before these words already: "Ann will share their screen".
 pub fn after_name(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
-    told(chat, telling, words_max, true)
+    told(chat, telling, words_max, true, false)
 }
 
-/// `named` says that the speaker's name stands before these words already.
-fn told(chat: &Chat<'_>, telling: Telling, words_max: usize, mut named: bool) -> String {
+/// The same where the name of the one who is spoken to does: "Bob will send their notes".
+pub fn after_called(chat: &Chat<'_>, telling: Telling, words_max: usize) -> String {
+    told(chat, telling, words_max, false, true)
+}
+
+/// `named` says that the speaker's name stands before these words already, `is_own` that the addressee's does.
+fn told(chat: &Chat<'_>, telling: Telling, words_max: usize, mut named: bool, is_own: bool) -> String {
     let (to, is_cut) = cut(chat, telling, words_max);
     let name = chat.name(telling.speaker);
     // "They" means the speaker only where nobody could think of the group.
@@ -218,7 +223,7 @@ fn told(chat: &Chat<'_>, telling: Telling, words_max: usize, mut named: bool) ->
                 named = true;
                 wants_s = needs_s && !they;
             }
-            None => out.push_str(&other_form(chat, telling, word, surface)),
+            None => out.push_str(&other_form(chat, telling, word, surface, is_own)),
         }
     }
     out.push_str(if is_cut { "…" } else { signs_after(chat, telling) });
@@ -253,7 +258,8 @@ fn speaker_form(word: &str, next: &str, they: bool) -> Option<(&'static str, boo
     })
 }
 
-fn other_form(chat: &Chat<'_>, telling: Telling, word: &str, surface: &str) -> String {
+/// `is_own`: the name of the one who is spoken to stands before these words already.
+fn other_form(chat: &Chat<'_>, telling: Telling, word: &str, surface: &str, is_own: bool) -> String {
     let fixed = match word {
         "we" => "they",
         "we're" => "they are",
@@ -280,6 +286,7 @@ fn other_form(chat: &Chat<'_>, telling: Telling, word: &str, surface: &str) -> S
         "you'll" => format!("{name} will"),
         "you've" => format!("{name} has"),
         "you'd" => format!("{name} would"),
+        "your" if is_own => "their".to_string(),
         "your" => format!("{name}'s"),
         _ => surface.to_string(),
     }

@@ -141,7 +141,8 @@ pub fn is_pronoun_task(chat: &Chat<'_>, verb: usize, to: usize) -> bool {
 /// "we need a budget", "someone has to call them", "who informs the landlord?": the tokens of the thing needed.
 pub fn need(chat: &Chat<'_>, from: usize, to: usize) -> Option<(usize, usize)> {
     let at = (from..to).find(|&at| match chat.text_of(at) {
-        "who" | "need" | "needs" | "missing" => true,
+        "who" => at + 1 >= to || !among(chat.text_of(at + 1), "do does did is are was were has have had am i we"),
+        "need" | "needs" | "missing" => true,
         "has" | "have" => at + 1 < to && chat.text_of(at + 1) == "to",
         "should" | "must" | "to" | "can" | "could" => {
             at > from && among(chat.text_of(at - 1), "someone somebody anyone anybody who one")
@@ -172,7 +173,7 @@ pub fn clause_end(chat: &Chat<'_>, unit: &Unit, verb: usize) -> usize {
             let parts = gap.contains([',', ';', '–', '—', '('])
                 || gap.contains(" - ")
                 || gap.contains(':') && gap.trim() != ":";
-            let is_new = among(chat.text_of(at), "i i've i'm i'll it's that's we you can could they it this that there but ok lol is does what who will please thanks if then") || chat.mention_at(at, unit.to).is_some();
+            let is_new = among(chat.text_of(at), "i i've i'm i'll it's that's we you can could they it this that there but ok lol is does what who will please thanks if then they're they've you're we're there's") || chat.mention_at(at, unit.to).is_some();
             parts && is_new
         })
         .unwrap_or(unit.to)

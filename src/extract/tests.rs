@@ -320,6 +320,32 @@ fn a_clause_is_decided_by_the_word_before_or_after_it() {
 }
 
 #[test]
+fn an_option_is_decided_by_who_agrees_to_it() {
+    check_decisions(
+        &["Ann: when do we meet the plumber?", "Bo: tuesday?", "Cy: tuesday works for me", "Ann: ok tuesday at 9 then"],
+        &["Tuesday at 9 (asked: when do we meet the plumber)"],
+    );
+    check_decisions(&["Ann: soup or salad", "Bo: salad?", "Ann: ok salad then 🥗", "Bo: 👍"], &["Salad"]);
+    check_decisions(&["Ann: tuesday?", "Bo: can't", "Ann: ok tuesday is out then"], &[]);
+    check_decisions(
+        &["Ann: close the old forum and redirect it to the wiki?", "Bo: +1", "Cy: 👍 finally", "Ann: thanks"],
+        &["Close the old forum and redirect it to the wiki"],
+    );
+    check_decisions(
+        &["Ann: close the old forum and redirect it to the wiki?", "Bo: +1", "Cy: no, people use it", "Ann: hm"],
+        &[],
+    );
+    check_decisions(&["Ann: send me the keys?", "Bo: sure", "Cy: yes"], &[]);
+}
+
+#[test]
+fn what_is_said_about_the_talk_itself_is_no_decision() {
+    check_decisions(&["Ann: let's do a quick round of updates", "Bo: ok", "Cy: sure"], &[]);
+    check_decisions(&["Ann: who takes the night shift?", "Bo: let's not decide that today", "Ann: ok"], &[]);
+    check_decisions(&["Ann: let's do a retro on Friday", "Bo: +1"], &["Do a retro on Friday"]);
+}
+
+#[test]
 fn of_two_times_for_one_thing_the_later_holds() {
     check_decisions(
         &[
