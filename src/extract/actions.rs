@@ -3,12 +3,13 @@
 
 use super::chat::{Chat, Reply, Unit};
 use super::closing::Formality;
+use super::compose;
 use super::lexicon::{among, class};
 use super::lists;
 use super::rewrite::{self, Telling};
 use super::settled::{TWINS_WITHIN, share_of_smaller};
 use super::tasks::{
-    Rules, after_adverbs, asks_for_help, clause_end, is_pronoun_task, is_task_verb, need, task_after_mark,
+    Rules, after_adverbs, asks_for_help, clause_end, is_errand, is_pronoun_task, is_task_verb, need, task_after_mark,
 };
 
 const THRESHOLD: f32 = 2.6;
@@ -54,16 +55,73 @@ pub struct Action {
     /// When it will be done, where that was said in another sentence: line and tokens.
     due: Option<(usize, usize, usize)>,
     /// The sentence that "it" or "those" goes back to.
-    about: Option<String>,
+    about: Option<About>,
+}
+
+/// The sentence that a pronoun goes back to.
+#[derive(Clone, Debug)]
+struct About {
+    line: usize,
+    /// Who said it, and what.
+    text: String,
+    /// The pronoun, and the only thing in the sentence that it can mean.
+    thing: Option<(String, String)>,
+}
+
+impl About {
+    /// `from` to `to` are the sentence's tokens, `pronoun` is the place of what goes back to it.
+    fn of(chat: &Chat<'_>, line: usize, from: usize, to: usize, pronoun: usize) -> About {
+        let telling = Telling { line, from, to, speaker: 0, addressee: None };
+        let said = rewrite::verbatim(chat, telling, ABOUT_WORDS_MAX);
+        let name = chat.name(chat.speaker[line]);
+        let text = rewrite::finish(&format!("{name}: {}", said.replace(['(', ')'], "")));
+        let word = chat.text_of(pronoun);
+        let thing = only_thing(chat, line, from, to, matches!(word, "them" | "those" | "these"));
+        let thing = thing.filter(|_| !matches!(word, "him" | "her")).map(|thing| (word.to_string(), thing));
+        About { line, text, thing }
+    }
+}
+
+/// The noun phrase of a sentence that a pronoun can mean, if there is just one: "the staging credentials".
+fn only_thing(chat: &Chat<'_>, line: usize, from: usize, to: usize, is_plural: bool) -> Option<String> {
+    const THINGS_OF_ANY: &str = "the a an this that our my your his her their";
+    let unit = chat.units_of(line).iter().find(|unit| unit.from <= from && to <= unit.to)?;
+    let mut found = None;
+    for (start, end) in compose::runs(chat, &Unit { from, to, ..*unit }) {
+        // "The staging keys": a word in "-ing" begins no subject of a talk, but belongs to this.
+        let is_longer = start > from && chat.text_of(start - 1).ends_with("ing") && !chat.is(start - 1, class::STOP);
+        let start = if is_longer { start - 1 } else { start };
+        if end < to && matches!(chat.text_of(end), "one" | "ones") {
+            return None;
+        }
+        let led = start > from && among(chat.text_of(start - 1), THINGS_OF_ANY);
+        let last = chat.text_of(end - 1);
+        let is_many = last.ends_with('s') && !last.ends_with("ss");
+        let is_time = (start..end).any(|at| chat.is(at, class::TIME));
+        if is_many != is_plural || is_time || !(led || is_plural) {
+            continue;
+        }
+        if found.is_some() {
+            return None;
+        }
+        let text = &chat.lines[line].text[chat.tokens[start].start as usize..chat.tokens[end - 1].end as usize];
+        found = Some(if led { format!("the {text}") } else { text.to_string() });
+    }
+    found
 }
 
 impl Action {
     /// Its text with what its pronoun means, for a reader who sees nothing around it.
     pub fn told(&self) -> String {
         match &self.about {
-            Some(about) => rewrite::finish(&format!("{} ({about})", self.text)),
-            None => self.text.clone(),
+            Some(About { thing: None, text, .. }) => rewrite::finish(&format!("{} ({text})", self.text)),
+            _ => self.text.clone(),
         }
+    }
+
+    /// Whether its text means something without what was said before.
+    pub fn is_whole(&self) -> bool {
+        self.about.as_ref().is_none_or(|about| about.thing.is_some())
     }
 }
 
@@ -81,6 +139,7 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Vec<Action>
             judge(chat, rules, &unit, &mut found);
         }
     }
+    let mut found = without_repeats(chat, found);
     let threshold = if formality == Formality::None { THRESHOLD } else { THRESHOLD_FORMAL };
     found.retain(|action| action.score >= threshold);
     let mut kept = merge(found);
@@ -92,9 +151,12 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Vec<Action>
     // Only what is kept is worth putting into words.
     for action in kept.iter_mut().filter(|action| !action.is_marked) {
         action.text = text(chat, action);
-        if let Some((line, about)) = antecedent(chat, action) {
+        if let Some(about) = antecedent(chat, action) {
+            action.lines.push(about.line);
+            if let Some((pronoun, thing)) = &about.thing {
+                action.text = explained(&action.text, pronoun, thing);
+            }
             action.about = Some(about);
-            action.lines.push(line);
             action.lines.sort_unstable();
             action.lines.dedup();
         }
@@ -150,7 +212,8 @@ fn judge(chat: &Chat<'_>, rules: &Rules, unit: &Unit, found: &mut Vec<Action>) {
             let verb = after_adverbs(chat, unit.from + cue.end, unit.to);
             // Whoever promises may do it with a verb that no list knows.
             let is_known = kind == Kind::Promise || verb < unit.to && chat.is(verb, class::VERB);
-            if is_known && is_task_verb(chat, verb, unit.to) && best.is_none_or(|known| cue.weight > known.1) {
+            let is_task = is_task_verb(chat, verb, unit.to) || kind == Kind::Request && is_errand(chat, verb, unit.to);
+            if is_known && is_task && best.is_none_or(|known| cue.weight > known.1) {
                 best = Some((kind, cue.weight, unit.from + cue.start, verb));
             }
         });
@@ -169,6 +232,13 @@ fn judge(chat: &Chat<'_>, rules: &Rules, unit: &Unit, found: &mut Vec<Action>) {
     {
         best = Some((Kind::Request, 2.3, opening, opening));
     }
+    if let Some((verb, line)) = accepted_offer(chat, unit, opening) {
+        push(chat, unit, Kind::Promise, 4.5, verb, Some(chat.speaker[unit.line]), opening, found);
+        if let Some(action) = found.last_mut().filter(|action| action.lines.contains(&unit.line)) {
+            action.lines.push(line);
+        }
+        return;
+    }
     if best.is_none()
         && let Some((person, from)) = bare_plea(chat, unit)
     {
@@ -184,6 +254,27 @@ fn judge(chat: &Chat<'_>, rules: &Rules, unit: &Unit, found: &mut Vec<Action>) {
     // Who is called by name is meant for certain.
     let weight = if kind == Kind::Request && called.is_some() { weight + 0.3 } else { weight };
     push(chat, unit, kind, weight, verb, owner, cue, found);
+}
+
+/// "Should I call them?", "so I fix the rotation?" and somebody says yes: the verb, and the line that says so.
+fn accepted_offer(chat: &Chat<'_>, unit: &Unit, opening: usize) -> Option<(usize, usize)> {
+    const WITHIN: usize = 2;
+    let text = |at: usize| if at < unit.to { chat.text_of(at) } else { "" };
+    let verb = match (text(opening), text(opening + 1), text(opening + 2), text(opening + 3)) {
+        ("should" | "shall", "i", ..) => opening + 2,
+        ("want", "me", "to", _) => opening + 3,
+        ("do" | "would", "you", "want" | "like", "me") => opening + 5,
+        ("i", ..) if opening > unit.from && text(opening - 1) == "so" => opening + 1,
+        _ => return None,
+    };
+    let is_offer = unit.is_question
+        && is_task_verb(chat, verb, unit.to)
+        && chat.is(verb, class::VERB)
+        && !(verb..unit.to).any(|at| text(at) == "or");
+    let yes = (unit.line + 1..chat.lines.len().min(unit.line + 1 + WITHIN))
+        .find(|&line| chat.speaker[line] != chat.speaker[unit.line])
+        .filter(|&line| chat.reply(line) == Reply::Nod)?;
+    is_offer.then_some((verb, yes))
 }
 
 /// "Ann also the plants upstairs please": whom, and where the thing begins.
@@ -301,7 +392,9 @@ fn push(
         score -= if kind == Kind::Request && owner.is_none() { 1.0 } else { 0.0 };
     }
     // What people fetch for themselves is no task unless somebody asked.
-    score -= if kind == Kind::Promise && matches!(chat.text_of(verb), "bring" | "grab" | "wear" | "drink")
+    let is_shared = kind == Kind::Promise && tail_subject > 0 && is_one_of_many(chat, unit, verb, found);
+    score += if is_shared { 0.4 } else { 0.0 };
+    score -= if kind == Kind::Promise && !is_shared && matches!(chat.text_of(verb), "bring" | "grab" | "wear" | "drink")
         || kind == Kind::Promise && tail_subject < 2 && matches!(chat.text_of(verb), "check" | "look")
     {
         0.8
@@ -326,6 +419,18 @@ fn push(
         due,
         about: None,
     });
+}
+
+/// Others have just promised to bring or make something, too: who brings what is agreed here.
+fn is_one_of_many(chat: &Chat<'_>, unit: &Unit, verb: usize, found: &[Action]) -> bool {
+    const BRINGS: &str = "bring make cook bake buy get grab";
+    among(chat.text_of(verb), BRINGS)
+        && found.iter().rev().take(TWINS_WITHIN).any(|known| {
+            unit.line - known.line <= REQUEST_WITHIN
+                && known.is_promised
+                && known.owner.is_some_and(|owner| owner != chat.speaker[unit.line])
+                && among(chat.text_of(known.task.0), BRINGS)
+        })
 }
 
 type Task = (usize, (usize, usize), Vec<u32>);
@@ -389,6 +494,22 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, verb: usize, to: usize) -> f32 {
     total
 }
 
+/// "Bob will renew those [the keys] today".
+fn explained(text: &str, pronoun: &str, thing: &str) -> String {
+    let is_word = |at: &usize| {
+        let end = at + 1 + pronoun.len();
+        text[*at..].starts_with(' ') && !text[end..].starts_with(|sign: char| sign.is_alphanumeric() || sign == '\'')
+    };
+    let place = text.match_indices(&format!(" {pronoun}")).map(|(at, _)| at).find(is_word);
+    place.map_or_else(
+        || text.to_string(),
+        |at| {
+            let end = at + 1 + pronoun.len();
+            format!("{} [{thing}]{}", &text[..end], &text[end..])
+        },
+    )
+}
+
 /// Whether a sentence accepts an open request; if so the request is his or hers.
 fn accepts(chat: &Chat<'_>, unit: &Unit, found: &mut [Action]) -> bool {
     let texts: Vec<&str> = (unit.from..unit.to.min(unit.from + 5)).map(|at| chat.text_of(at)).collect();
@@ -449,6 +570,11 @@ fn text(chat: &Chat<'_>, action: &Action) -> String {
         task.1 -= 1;
     }
     task.1 = before_courtesy(chat, task);
+    let is_added = action.due.is_some_and(|due| due.0 != line && due_at(chat, line, task.0, task.1).is_none());
+    let cut = (task.0 + 1..task.1).find(|&at| chat.gap_before(line, at, task.0).contains(','));
+    if let Some(cut) = cut.filter(|_| is_added) {
+        task.1 = cut;
+    }
     // Who promises speaks to somebody else; who is asked is spoken to.
     let addressee = if owner == Some(speaker) { chat.addressee(line) } else { owner };
     let telling = Telling { line, from: task.0, to: task.1, speaker, addressee };
@@ -462,6 +588,7 @@ fn text(chat: &Chat<'_>, action: &Action) -> String {
         chat.text_of(task.0).strip_suffix('s').filter(|bare| lists::BASE_VERB.split(' ').any(|verb| verb == *bare));
     if let Some(bare) = bare.filter(|bare| body.len() > bare.len() && !chat.is(task.0, class::VERB)) {
         body.replace_range(..=bare.len(), bare);
+    } else if is_errand(chat, task.0, task.1) {
     } else if !is_task_verb(chat, task.0, task.1) || chat.is(task.0, class::STOP) && !chat.is(task.0, class::VERB) {
         body = format!("take care of {body}");
     }
@@ -488,14 +615,14 @@ fn before_courtesy(chat: &Chat<'_>, (from, to): (usize, usize)) -> usize {
     (from + 2..to).find(|&at| is_end(at)).unwrap_or(to)
 }
 
-/// What "it" or "those" in a task goes back to: the nearest sentence before it that names something.
-fn antecedent(chat: &Chat<'_>, action: &Action) -> Option<(usize, String)> {
+/// What "it", "those" or "her" in a task goes back to: the nearest sentence before it that names something.
+fn antecedent(chat: &Chat<'_>, action: &Action) -> Option<About> {
     let (from, to) = action.task;
     // "This week" is no pronoun; "it", "them" and "those" before a small word or the end are.
     let is_free = |at: usize| at + 1 >= to || chat.is(at + 1, class::STOP);
-    let is_closed = |at: usize| at + 1 < to && chat.is(at + 1, class::TIME);
+    let is_closed = |at: usize| at + 1 < to && (chat.is(at + 1, class::TIME) || chat.text_of(at + 1) == "later");
     let place = (from + 1..to).find(|&at| match chat.text_of(at) {
-        "it" | "them" | "those" | "these" => is_free(at) || is_closed(at),
+        "it" | "them" | "those" | "these" | "him" | "her" => is_free(at) || is_closed(at),
         "that" | "this" => at + 1 == to || at == from + 1 && is_free(at) && !is_closed(at),
         _ => false,
     })?;
@@ -504,22 +631,84 @@ fn antecedent(chat: &Chat<'_>, action: &Action) -> Option<(usize, String)> {
     if own > 1 || chat.is_speech || to - from > ABOUT_WORDS_MAX {
         return None;
     }
-    let before = (action.line.saturating_sub(ANTECEDENT_WITHIN)..=action.line)
+    let is_person = matches!(chat.text_of(place), "him" | "her");
+    let says_more = (place + 1..to).any(|at| !chat.is(at, class::STOP | class::TIME | class::NUMBER));
+    if is_person && says_more {
+        return None;
+    }
+    if let Some(unit) = chat.units_of(action.line).iter().find(|unit| (unit.from..unit.to).contains(&from)) {
+        let opening = chat.opening(unit).0;
+        let is_parted = |at: usize| chat.gap_before(unit.line, at, unit.from).contains([',', ';', '-', '–', '—', ':']);
+        let end = (opening + 1..=from).rev().find(|&at| is_parted(at));
+        // "The rest is spam, I'll delete it": said in one breath.
+        if let Some(end) = end.filter(|&end| !is_person && !chat.subject(opening, end).is_empty()) {
+            return Some(About::of(chat, unit.line, opening, end, place));
+        }
+    }
+    let names_person = |unit: &Unit| {
+        (unit.from..unit.to).any(|at| {
+            let is_name = chat.is(at, class::NAME | class::GIVEN) || at > unit.from && chat.tokens[at].is_capital;
+            let person = chat.mention_at(at, unit.to).map(|(person, _)| person);
+            is_name && !chat.is(at, class::STOP | class::TIME) && (person.is_none() || person != action.owner)
+        }) || chat.tokens[unit.from].is_capital && unit.line == action.line
+    };
+    let before: Vec<&Unit> = (action.line.saturating_sub(ANTECEDENT_WITHIN)..=action.line)
         .rev()
         .flat_map(|line| chat.units_of(line).iter().rev())
-        .filter(|unit| unit.to <= from && unit.is_english && !chat.is_bait[unit.line] && !chat.is_machine(unit.line));
-    let unit = before.into_iter().find(|unit| {
+        .filter(|unit| unit.to <= from && unit.is_english && !chat.is_bait[unit.line] && !chat.is_machine(unit.line))
+        .collect();
+    let says_enough = |unit: &&&Unit| {
         let opening = chat.opening(unit).0;
         let goes_back = among(chat.text_of(opening), "it it's that that's this they they're those");
+        let needed = if is_person { 1 } else { 2 };
         !goes_back
             && chat.text_of(unit.from) != "topic"
-            && chat.subject(opening, unit.to).len() >= 2
+            && chat.subject(opening, unit.to).len() >= needed
             && unit.to - opening <= WORDS_MAX
-    })?;
-    let telling = Telling { line: unit.line, from: chat.opening(unit).0, to: unit.to, speaker: 0, addressee: None };
-    let said = rewrite::verbatim(chat, telling, ABOUT_WORDS_MAX);
-    let name = chat.name(chat.speaker[unit.line]);
-    Some((unit.line, rewrite::finish(&format!("{name}: {}", said.replace(['(', ')'], "")))))
+            && (!is_person || names_person(unit))
+    };
+    // "I'll do it" does what was asked for.
+    let does = among(chat.text_of(from), "do take handle").then(|| {
+        before.iter().find(|unit| chat.speaker[unit.line] != chat.speaker[action.line] && asks_for_help(chat, unit))
+    });
+    let unit = does.flatten().or_else(|| before.iter().find(says_enough))?;
+    Some(About::of(chat, unit.line, chat.opening(unit).0, unit.to, place))
+}
+
+/// A task that is named again with a pronoun has its due time from there.
+fn without_repeats(chat: &Chat<'_>, found: Vec<Action>) -> Vec<Action> {
+    let mut kept: Vec<Action> = Vec::new();
+    for action in found {
+        match kept.iter_mut().rev().take(TWINS_WITHIN).find(|known| repeats(chat, known, &action)) {
+            Some(known) => {
+                known.due = known.due.or_else(|| due_at(chat, action.line, action.task.0 + 1, action.task.1));
+                known.score = known.score.max(action.score);
+                known.lines.extend(&action.lines);
+                known.lines.truncate(6);
+            }
+            None => kept.push(action),
+        }
+    }
+    kept
+}
+
+/// "I can ask Emil" … "I'll ask him tomorrow": one task.
+fn repeats(chat: &Chat<'_>, known: &Action, action: &Action) -> bool {
+    let (verb, to) = action.task;
+    let is_bare = verb + 1 < to && among(chat.text_of(verb + 1), "it him her them that this those these");
+    let adds_nothing = (verb + 2..to).all(|at| {
+        chat.is(at, class::STOP | class::TIME | class::NUMBER)
+            || chat.gap_before(action.line, at, verb).is_empty()
+            || at + 2 >= to && among(chat.text_of(at - 1), "at in on after before by")
+    });
+    is_bare
+        && adds_nothing
+        && !known.is_marked
+        && known.line < action.line
+        && action.line - known.line <= REQUEST_WITHIN
+        && known.owner == action.owner
+        && chat.text_of(known.task.0) == chat.text_of(verb)
+        && !among(chat.text_of(known.task.0 + 1), "it him her them that this those these")
 }
 
 /// Joins what says the same: 70 % of the words of the shorter one and no other owner.

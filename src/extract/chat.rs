@@ -356,7 +356,8 @@ impl<'a> Chat<'a> {
             ) && at + 1 < unit.to
                 && self.gap_before(unit.line, at + 1, unit.from).trim().is_empty()
                 && !among(self.text_of(at), "but also then again sure");
-            if let Some(length) = self.filler_phrase(at, unit.to) {
+            let is_sign = !self.text_of(at).contains(char::is_alphanumeric);
+            if let Some(length) = is_sign.then_some(1).or_else(|| self.filler_phrase(at, unit.to)) {
                 at += length;
                 continue;
             }
@@ -383,6 +384,7 @@ impl<'a> Chat<'a> {
         match texts.as_slice() {
             ["by" | "on", "the", "way" | "note", ..] => Some(3),
             ["in", "that", "case", ..] => Some(3),
+            ["no", "wait", ..] | ["wait", "no", ..] => Some(2),
             ["i", "mean" | "guess" | "think", _, _]
             | ["you", "know", _, _]
             | ["heads", "up", _, _]
@@ -473,7 +475,10 @@ impl<'a> Chat<'a> {
         let Some(unit) = self.units_of(line).first() else {
             return Reply::Other;
         };
-        let (head, length) = (unit.from, unit.to - unit.from);
+        // "Oh yes", "omg ok".
+        let gasps = (unit.from..unit.to - 1).take_while(|&at| among(self.text_of(at), "oh omg ooh ah haha lol aww"));
+        let head = unit.from + gasps.count();
+        let length = unit.to - head;
         let texts: Vec<&str> = (head..unit.to.min(head + 3)).map(|at| self.text_of(at)).collect();
         match texts.as_slice() {
             ["not", "sure" | "a" | "convinced" | "so" | "really", ..]

@@ -104,7 +104,10 @@ fn leading(chat: &Chat<'_>, judged: &Judged) -> Vec<usize> {
 fn weightiest(actions: &[Action], count: usize) -> impl Iterator<Item = &Action> {
     let mut chosen: Vec<&Action> =
         actions.iter().filter(|action| action.owner.is_some() || action.score > 5.0).collect();
-    chosen.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.line.cmp(&b.line)));
+    // "She will add it" says nothing here.
+    const UNCLEAR: f32 = 2.0;
+    let weight = |action: &Action| action.score - if action.is_whole() { 0.0 } else { UNCLEAR };
+    chosen.sort_by(|a, b| weight(b).total_cmp(&weight(a)).then(a.line.cmp(&b.line)));
     chosen.truncate(count);
     chosen.sort_by_key(|action| action.line);
     chosen.into_iter()
@@ -308,7 +311,7 @@ fn companion(
 }
 
 /// The runs of content words of a unit that only spaces hold together, three words at most.
-fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
+pub fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
     let is_part = |at: usize| {
         let token = chat.tokens[at];
         chat.lexicon.is_content(token.word)

@@ -128,6 +128,14 @@ pub fn is_task_verb(chat: &Chat<'_>, at: usize, to: usize) -> bool {
     }
 }
 
+/// "Go to the town hall": who is told to go somewhere has something to do there.
+pub fn is_errand(chat: &Chat<'_>, at: usize, to: usize) -> bool {
+    at + 3 < to
+        && chat.text_of(at) == "go"
+        && chat.text_of(at + 1) == "to"
+        && among(chat.text_of(at + 2), "the a an your our")
+}
+
 pub fn is_pronoun_task(chat: &Chat<'_>, verb: usize, to: usize) -> bool {
     among(
         chat.text_of(verb),

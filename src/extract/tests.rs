@@ -266,13 +266,54 @@ fn things_and_groups_are_no_people() {
 fn what_stands_in_another_sentence_is_told_along() {
     check_actions(
         &["Ann: the staging credentials have expired", "Bo: Cy, can you renew those today?", "Cy: sure"],
-        &["Cy will renew those today (Ann: the staging credentials have expired)"],
+        &["Cy will renew those [the staging credentials] today"],
     );
     check_actions(
         &["Ann: Bo, can you book the train tickets?", "Bo: yes, I'll book them on Monday"],
         &["Bo will book the train tickets on Monday"],
     );
     check_actions(&["Ann: I'll send you the file tonight", "Bo: thanks"], &["Ann will send Bo the file tonight"]);
+}
+
+#[test]
+fn a_pronoun_is_told_with_the_only_thing_that_it_can_mean() {
+    check_actions(
+        &["Ann: the printing quota is used up again", "Bo: I'll raise it on Monday"],
+        &["Bo will raise it [the printing quota] on Monday"],
+    );
+    // Two things, or none with a name: the sentence is quoted.
+    check_actions(
+        &["Ann: the quota of the new printer is used up", "Bo: I'll raise it on Monday"],
+        &["Bo will raise it on Monday (Ann: the quota of the new printer is used up)"],
+    );
+    check_actions(
+        &["Ann: the forms are wrong, I'll correct them on Monday", "Bo: thanks"],
+        &["Ann will correct them [the forms] on Monday"],
+    );
+    check_actions(
+        &["Ann: who talks to Marek?", "Bo: I'll call him tomorrow", "Ann: ok"],
+        &["Bo will call him tomorrow (Ann: who talks to Marek)"],
+    );
+    check_actions(
+        &["Ann: I can ask the caretaker", "Bo: please do", "Ann: ok I'll ask him on Monday"],
+        &["Ann will ask the caretaker on Monday"],
+    );
+}
+
+#[test]
+fn an_offer_that_is_accepted_is_a_promise() {
+    check_actions(&["Ann: should I book the big room?", "Bo: yes please"], &["Ann will book the big room"]);
+    check_actions(&["Ann: should I book the big room?", "Bo: no, it is taken"], &[]);
+    check_actions(&["Ann: should I book the big room or the small one?", "Bo: yes"], &[]);
+}
+
+#[test]
+fn who_brings_what_is_agreed_among_several() {
+    check_actions(
+        &["Ann: I'll make a soup for Friday", "Bo: I'll bring plates", "Cy: and I'll bring an appetite"],
+        &["Ann will make a soup for Friday", "Bo will bring plates", "Cy will bring an appetite"],
+    );
+    check_actions(&["Ann: I'll bring plates", "Bo: it's windy"], &[]);
 }
 
 #[test]
