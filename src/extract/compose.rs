@@ -4,7 +4,7 @@ use super::actions::Action;
 use super::chat::{Chat, Unit, is_machine};
 use super::closing;
 use super::decisions::{Decision, Opening};
-use super::lexicon::class;
+use super::lexicon::{among, class};
 use super::lists;
 use super::rewrite;
 use super::weigh::{self, Weights};
@@ -230,7 +230,13 @@ fn names(chat: &Chat<'_>, first: usize) -> String {
     if names.is_empty() { last.to_string() } else { format!("{} and {last}", names.join(", ")) }
 }
 
-/// Runs of one to three content words, heaviest first: at most two, from lines near each other where possible.
+/// Words for anything: alone they are no subject.
+const ANYTHING: &str = "time times people person thing things way ways lot lots bit bits part parts place places work works kind sort end ends \
+start side line number numbers name names idea ideas question questions answer answers problem problems issue issues point points plan plans case cases \
+fact reason help news year years word words guy man woman others rest option options version stuff everything list order kid kids way home house life world \
+hand head eye step steps level thought thoughts info detail details example chance choice change changes new old big small same sorry best";
+
+/// Runs of one to three content words, heaviest first: at most two.
 fn phrases(chat: &Chat<'_>, weights: &Weights) -> Vec<(String, usize)> {
     let mut said = vec![(0u32, 0u64); chat.lexicon.stem_count()];
     for (index, unit) in chat.units.iter().enumerate() {
@@ -247,36 +253,88 @@ fn phrases(chat: &Chat<'_>, weights: &Weights) -> Vec<(String, usize)> {
         let (units, speakers) = said[stem as usize];
         if units < 2 { 0.2 } else { (units as f32).sqrt() * (speakers.count_ones() as f32).sqrt() }
     };
-    let mut best: Vec<(f32, String, usize, Vec<u32>)> = Vec::new();
+    let mut best: Vec<Phrase> = Vec::new();
     for (index, unit) in chat.units.iter().enumerate() {
         if weights.scores[index] < 0.0 || chat.is_bait[unit.line] || chat.is_machine(unit.line) {
             continue;
         }
         for (from, to) in runs(chat, unit) {
+            if (from..to).all(|at| among(chat.text_of(at), ANYTHING)) {
+                continue;
+            }
             let stems: Vec<u32> = (from..to).map(|at| chat.lexicon.word(chat.tokens[at].word).stem).collect();
             let strongest = stems.iter().map(|&stem| weight(stem)).fold(0.0, f32::max);
             let value = strongest
                 + 0.5 * stems.iter().map(|&stem| weight(stem)).sum::<f32>() / (stems.len() as f32).sqrt()
                 + 0.3 * weights.scores[index];
-            let start = chat.tokens[from].start as usize;
-            let text = &chat.lines[unit.line].text[start..chat.tokens[to - 1].end as usize];
-            best.push((value, text.to_string(), unit.line, stems));
+            best.push(Phrase { value, from, to, unit: index, stems });
             if best.len() > 64 {
-                best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
+                best.sort_by(Phrase::heavier);
                 best.truncate(32);
             }
         }
     }
-    best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
+    best.sort_by(Phrase::heavier);
     // What nobody came back to is no subject of the whole.
-    let Some((_, first, line, stems)) =
-        best.into_iter().find(|(_, _, _, stems)| stems.iter().any(|&stem| weight(stem) > 0.5))
-    else {
+    let led = |phrase: &Phrase| best.iter().any(|other| other.stems == phrase.stems && other.is_led(chat));
+    let is_subject = |phrase: &&Phrase| {
+        let recurs = phrase.stems.iter().any(|&stem| weight(stem) > 0.5);
+        // A word alone is one if people speak of it as a thing, by a name of its own, or again and again.
+        let is_lone = phrase.stems.len() == 1
+            && !chat.tokens[phrase.from].is_capital
+            && said[phrase.stems[0] as usize].0 < OFTEN
+            && !led(phrase);
+        recurs && !is_lone
+    };
+    let Some(first) = best.iter().find(is_subject) else {
         return Vec::new();
     };
-    match companion(chat, weights, &weight, &stems) {
-        Some((second, line)) => vec![(first, line), (second, line)],
-        None => vec![(first, line)],
+    let told = |phrase: &Phrase| {
+        let text = phrase.text(chat);
+        (if led(phrase) { format!("the {text}") } else { text.to_string() }, chat.units[phrase.unit].line)
+    };
+    let is_other = |phrase: &&Phrase| phrase.stems.iter().all(|stem| !first.stems.contains(stem));
+    // What is said of both stands together somewhere: there it can be looked up.
+    let line = |phrase: &Phrase| chat.units[phrase.unit].line;
+    let pair = best.iter().filter(is_subject).filter(is_other).find_map(|second| {
+        let places = best.iter().filter(|other| other.stems == second.stems);
+        places
+            .flat_map(|there| best.iter().filter(|here| here.stems == first.stems).map(move |here| (here, there)))
+            .find(|(here, there)| line(here).abs_diff(line(there)) <= 1)
+    });
+    if let Some((here, there)) = pair {
+        return vec![told(here), told(there)];
+    }
+    let second = companion(chat, weights, &weight, &first.stems);
+    [Some(told(first)), second].into_iter().flatten().collect()
+}
+
+/// So often somebody must come back to a single word for it to be a subject.
+const OFTEN: u32 = 3;
+
+/// Words that may be a subject of the conversation.
+struct Phrase {
+    value: f32,
+    /// Its tokens.
+    from: usize,
+    to: usize,
+    unit: usize,
+    stems: Vec<u32>,
+}
+
+impl Phrase {
+    fn heavier(&self, other: &Phrase) -> std::cmp::Ordering {
+        other.value.total_cmp(&self.value).then(self.from.cmp(&other.from))
+    }
+
+    /// It stands behind an article or its like.
+    fn is_led(&self, chat: &Chat<'_>) -> bool {
+        self.from > chat.units[self.unit].from && among(chat.text_of(self.from - 1), "the our my your his her their")
+    }
+
+    fn text<'a>(&self, chat: &Chat<'a>) -> &'a str {
+        let text = chat.lines[chat.units[self.unit].line].text;
+        &text[chat.tokens[self.from].start as usize..chat.tokens[self.to - 1].end as usize]
     }
 }
 
@@ -298,24 +356,37 @@ fn companion(
             let others: Vec<u32> = (from..to).map(|at| chat.lexicon.word(chat.tokens[at].word).stem).collect();
             let value = others.iter().map(|&stem| weight(stem)).sum::<f32>() / (others.len() as f32).sqrt()
                 + 0.5 * weights.scores[index];
-            if others.iter().all(|stem| !stems.contains(stem)) && best.as_ref().is_none_or(|known| value > known.0) {
-                let start = chat.tokens[from].start as usize;
-                let text = &chat.lines[unit.line].text[start..chat.tokens[to - 1].end as usize];
-                if others.len() > 1 || weight(others[0]) > 0.5 {
-                    best = Some((value, text.to_string(), unit.line));
-                }
+            let phrase = Phrase { value, from, to, unit: index, stems: others };
+            let is_led = phrase.is_led(chat);
+            let is_lone =
+                phrase.stems.len() == 1 && !(weight(phrase.stems[0]) > 0.5 && (is_led || chat.tokens[from].is_capital));
+            let is_empty = (from..to).all(|at| among(chat.text_of(at), ANYTHING));
+            let is_new = phrase.stems.iter().all(|stem| !stems.contains(stem));
+            if is_new && !is_lone && !is_empty && best.as_ref().is_none_or(|known| value > known.0) {
+                let text = phrase.text(chat);
+                best = Some((value, if is_led { format!("the {text}") } else { text.to_string() }, unit.line));
             }
         }
     }
     best.map(|(_, text, line)| (text, line))
 }
 
+/// After these a word that can be a verb is none.
+const NOUN_NEXT: &str =
+    "the a an this that these our my your his her its their no any some each every new of for with in on about";
+
+/// What things do by themselves.
+const HAPPENS: &str = "ends happens fails expires crashes dies breaks works comes goes arrives";
+
 /// The runs of content words of a unit that only spaces hold together, three words at most.
 pub fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
     let is_part = |at: usize| {
         let token = chat.tokens[at];
         chat.lexicon.is_content(token.word)
-            && !chat.lexicon.is(token.word, class::NAME | class::ACK | class::FILLER | class::TELLING | class::PAST)
+            && !chat
+                .lexicon
+                .is(token.word, class::NAME | class::GIVEN | class::ACK | class::FILLER | class::TELLING | class::PAST)
+            && !chat.lexicon.is(token.word, class::FOREIGN)
             && !token.is_quoted
     };
     let is_subject =
@@ -327,6 +398,12 @@ pub fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
             from += 1;
             continue;
         }
+        // "Ask payroll" is about payroll, "the release notes" are about just these.
+        let is_noun = from > unit.from && among(chat.text_of(from - 1), NOUN_NEXT);
+        if chat.is(from, class::VERB) && !is_noun {
+            from += 1;
+            continue;
+        }
         if chat.text_of(from).ends_with("ing") && from + 1 < unit.to && is_part(from + 1) {
             from += 1;
         }
@@ -334,19 +411,18 @@ pub fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
         while to < unit.to
             && to - from < 3
             && is_part(to)
+            && !chat.text_of(to).ends_with("ing")
             && matches!(chat.gap_before(unit.line, to, unit.from), " " | "-" | "/")
         {
             to += 1;
         }
         // "wifi holds" is wifi: a verb closes no phrase.
         let next = to;
-        while to > from
-            && chat
-                .text_of(to - 1)
-                .strip_suffix('s')
-                .is_some_and(|base| lists::BASE_VERB.split(' ').any(|verb| verb == base))
-            && !chat.text_of(to - 1).ends_with("ss")
-        {
+        let is_verb = |word: &str| {
+            let base = word.strip_suffix('s').filter(|base| !base.ends_with('s'));
+            base.is_some_and(|base| lists::BASE_VERB.split(' ').any(|verb| verb == base)) || among(word, HAPPENS)
+        };
+        while to > from && is_verb(chat.text_of(to - 1)) {
             to -= 1;
         }
         if (from..to).any(is_subject) {

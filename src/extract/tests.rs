@@ -423,6 +423,33 @@ fn names_are_told_apart_without_regard_to_case() {
 }
 
 #[test]
+fn the_first_sentence_names_things_and_no_stray_words() {
+    #[track_caller]
+    fn check(rows: &'static [&'static str], expect: &str) {
+        let told = digest(&lines(rows)).summary.text;
+        assert!(told.starts_with(expect), "{told}");
+    }
+    // An article makes a thing of a word; a verb in front is left out.
+    check(
+        &[
+            "Ann: we should ask the town hall about the lease, the lease ends in May",
+            "Bo: the town hall is closed this week",
+            "Cy: and who signs the lease",
+        ],
+        "Ann, Bo and Cy discussed the town hall and the lease.",
+    );
+    check(
+        &["Ann: fix parser bugs first", "Bo: the parser bugs are mine", "Ann: parser bugs it is"],
+        "Ann and Bo discussed the parser bugs.",
+    );
+    // Words for anything are no subject, however often they are said.
+    check(
+        &["Ann: what time is good?", "Bo: any time for people like us", "Ann: people need time", "Bo: I run home"],
+        "Ann and Bo chatted.",
+    );
+}
+
+#[test]
 fn who_speaks_alone_wrote_about_it() {
     let rows =
         &["Ann: the boiler is leaking again", "Ann: I'll call the plumber tomorrow", "Ann: the boiler is off for now"];
