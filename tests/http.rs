@@ -521,32 +521,32 @@ fn from_this_machine_a_name_that_may_be_anybodys_is_refused_unless_somebody_answ
     };
     let list = "/api/messages";
     for (args, host, expect) in [
-        (&[][..], "evil.example:8000", 403),
+        (&[][..], "evil.site:8000", 403),
         (&[], "localhost:8000", 200),
         (&[], "catchup", 200),
-        (&["--trusted-proxy", "127.0.0.1"], "chat.example.org", 200),
-        (&["--trusted-proxy", "10.0.0.0/8"], "chat.example.org", 403),
-        (&["--allow-origin", "https://chat.example.org"], "Chat.example.org", 200),
-        (&["--allow-origin", "https://chat.example.org"], "chat.example.org:8000", 403),
-        (&["--allow-origin", "*"], "chat.example.org", 200),
+        (&["--trusted-proxy", "127.0.0.1"], "chat.acme.site", 200),
+        (&["--trusted-proxy", "10.0.0.0/8"], "chat.acme.site", 403),
+        (&["--allow-origin", "https://chat.acme.site"], "Chat.acme.site", 200),
+        (&["--allow-origin", "https://chat.acme.site"], "chat.acme.site:8000", 403),
+        (&["--allow-origin", "*"], "chat.acme.site", 200),
     ] {
         assert_eq!(status(&Server::with(args), list, host), expect, "{args:?} {host}");
     }
     let server = Server::start();
     for target in ["/", "/healthz"] {
-        assert_eq!(status(&server, target, "evil.example"), 200, "{target}");
+        assert_eq!(status(&server, target, "evil.site"), 200, "{target}");
     }
     // The target's own authority is what counts.
-    assert_eq!(status(&server, "http://localhost/api/messages", "evil.example"), 200);
+    assert_eq!(status(&server, "http://localhost/api/messages", "evil.site"), 200);
     let old = Http::to(&server).send("GET /api/messages HTTP/1.0\r\n\r\n").response();
     assert_eq!(old.status, 200, "no browser leaves Host out");
     // Nobody's page knows the token, and whoever comes from elsewhere may know this machine by any name.
-    assert_eq!(status(&Server::with(&["--token", "s3cret"]), "/api/messages?token=s3cret", "chat.example.org"), 200);
+    assert_eq!(status(&Server::with(&["--token", "s3cret"]), "/api/messages?token=s3cret", "chat.acme.site"), 200);
     let server = Server::with(&["--trusted-proxy", "127.0.0.1"]);
     // Somebody on this machine, too, if a believed proxy stands between.
     for from in ["192.0.2.7", "127.0.0.9"] {
         let header = format!("PROXY TCP4 {from} 192.0.2.1 1 2\r\n");
-        let get = "GET /api/rooms HTTP/1.1\r\nHost: chat.example.org\r\n\r\n";
+        let get = "GET /api/rooms HTTP/1.1\r\nHost: chat.acme.site\r\n\r\n";
         assert_eq!(Http::to(&server).send(header + get).response().status, 200, "{from}");
     }
 }

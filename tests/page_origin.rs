@@ -130,7 +130,7 @@ fn a_page_whose_own_name_points_at_this_machine_opens_no_socket_reads_nothing_an
     ann.say("a secret");
     server.has_messages("lobby", 1);
     let browser = Browser::start();
-    let evil = format!("http://evil.example:{}", server.address.port());
+    let evil = format!("http://evil.site:{}", server.address.port());
     let tab = browser.open(&format!("{evil}/"));
     assert_eq!(tab.eval("location.origin"), json!(evil), "the page itself is no secret");
     let asks = |path: &str, options: &str| {
@@ -142,7 +142,7 @@ fn a_page_whose_own_name_points_at_this_machine_opens_no_socket_reads_nothing_an
     for path in ["/api/messages", "/api/users", "/api/rooms", "/api/search?q=secret", "/metrics"] {
         let answer = asks(path, "{}");
         assert_eq!(answer[0], 403, "{path}: {answer}");
-        assert!(answer[1].as_str().is_some_and(|told| told.contains("evil.example") && !told.contains("a secret")));
+        assert!(answer[1].as_str().is_some_and(|told| told.contains("evil.site") && !told.contains("a secret")));
     }
     let post = asks("/api/messages?username=Mallory", r#"{method: 'POST', body: '{"message":"by fetch"}'}"#);
     assert_eq!(post[0], 403, "{post}");
@@ -151,7 +151,7 @@ fn a_page_whose_own_name_points_at_this_machine_opens_no_socket_reads_nothing_an
     assert_eq!(tries(&tab, socket), "failed");
     // Who came by that name in good faith is told what is wrong with it.
     tab.eval("usernameInput.value = 'Mallory'; connectBtn.click()");
-    tab.until("document.body.innerText.includes('evil.example') && /disconnected/i.test(document.getElementById('status').textContent)");
+    tab.until("document.body.innerText.includes('evil.site') && /disconnected/i.test(document.getElementById('status').textContent)");
     assert_eq!(texts(&server.json("/api/messages")), ["a secret"]);
     assert_eq!(server.json("/api/users")["users"], json!(["Ann"]));
 }

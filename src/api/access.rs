@@ -5,9 +5,21 @@ use super::Asker;
 use crate::http::{Request, Route, Status};
 use crate::peer::Trusted;
 
-/// Endings of names that nobody can register: RFC 6761 (localhost, test), RFC 6762 (local), RFC 8375 (home.arpa), what
-/// ICANN keeps free (internal), and what routers give out (lan).
-const PRIVATE_ENDINGS: [&str; 6] = [".localhost", ".test", ".local", ".home.arpa", ".internal", ".lan"];
+/// Endings of names that nobody can register: RFC 2606 (example, test, invalid, localhost), RFC 6762 (local), RFC 8375
+/// (home.arpa), what ICANN keeps free (internal), and what routers give out (lan).
+const PRIVATE_ENDINGS: [&str; 11] = [
+    ".localhost",
+    ".test",
+    ".example",
+    ".example.com",
+    ".example.net",
+    ".example.org",
+    ".invalid",
+    ".local",
+    ".home.arpa",
+    ".internal",
+    ".lan",
+];
 
 /// Who may come in.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +105,7 @@ fn may_be_anybodys(host: &str) -> bool {
     }
     let name = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
     let name = name.strip_suffix('.').unwrap_or(&name);
-    let is_private = PRIVATE_ENDINGS.iter().any(|ending| name.ends_with(ending));
+    let is_private = PRIVATE_ENDINGS.iter().any(|ending| name.ends_with(ending) || *name == ending[1..]);
     let is_address = |last: &str| last.bytes().all(|byte| byte.is_ascii_digit());
     name.rsplit_once('.').is_some_and(|(_, last)| !is_address(last)) && !is_private
 }
@@ -112,7 +124,7 @@ mod tests {
     #[test]
     fn a_name_with_a_dot_may_be_anybodys_unless_nobody_can_register_it() {
         for host in
-            ["evil.example", "evil.example:8000", "EVIL.example.", "127.0.0.1.evil.example", "localhost.evil.example"]
+            ["evil.site", "evil.site:8000", "EVIL.site.", "127.0.0.1.evil.site", "localhost.evil.site", "anexample.com"]
         {
             assert!(may_be_anybodys(host), "{host}");
         }
@@ -130,6 +142,8 @@ mod tests {
             "Chat.LocalHost",
             "box.local:8000",
             "box.lan.",
+            "example.com",
+            "server.example.com",
             "chat.home.arpa",
             "chat.svc.internal",
         ] {

@@ -58,7 +58,7 @@ impl Browser {
                 "--remote-debugging-port=0",
             ])
             // A name of somebody else that points at this machine.
-            .arg("--host-resolver-rules=MAP evil.example 127.0.0.1")
+            .arg("--host-resolver-rules=MAP evil.site 127.0.0.1")
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg("about:blank")
             .stdout(Stdio::null())
