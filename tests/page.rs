@@ -303,7 +303,7 @@ fn a_page_asks_for_the_servers_token_and_keeps_it_for_its_tab() {
     tab.eval("usernameInput.value = 'Alice'; connectBtn.click()");
     tab.until("/an access token/.test(joinError.textContent) && !tokenLabel.hidden");
     tab.eval("tokenInput.value = 'wrong'; connectBtn.click()");
-    tab.until("/another access token/.test(joinError.textContent)");
+    tab.until("/not the access token/.test(joinError.textContent)");
     tab.eval("tokenInput.value = 'sesame'; connectBtn.click()");
     is_connected(&tab);
     say(&tab, "behind a token");
