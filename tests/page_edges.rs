@@ -101,7 +101,7 @@ fn who_was_cut_off_comes_back_to_the_line_of_new_messages_and_is_not_told_of_the
     reader.until("document.getElementById('divider').nextElementSibling.textContent.includes('new 0')");
     // One's own is the 31st.
     reader.until("!document.querySelector('#waiting .row')");
-    let counts = "[document.title, latestBtn.textContent].map(text => +text.match(/\\d+/)[0])";
+    let counts = "[document.title, latestBtn.textContent].map(text => +text.match(/\\d+/)?.[0])";
     reader.until(&format!("({counts}).every(count => count > 10 && count < 31 && count + readId == 70)"));
 }
 
@@ -134,6 +134,21 @@ fn a_crowd_is_listed_as_far_as_it_goes_and_then_counted() {
     tab.until(
         "userCount.textContent == '104' && rooms.querySelector('[aria-current]').textContent.includes('104 online')",
     );
+}
+
+#[test]
+fn a_list_of_rooms_that_is_drawn_anew_leaves_the_focus_where_it_is() {
+    let (server, browser) = (Server::start(), Browser::start());
+    let tab = join(&browser, &server, "Alice");
+    let link = "document.querySelector('#rooms a')";
+    tab.until(&format!("!!{link} && people.children.length == 1"));
+    tab.eval(&format!("{link}.focus()"));
+    let _ben = Client::join_v2(&server, "Ben", "");
+    tab.until("people.children.length == 2");
+    assert_eq!(tab.eval(&format!("document.activeElement == {link}")), true);
+    tab.eval(&format!("{BOX}.focus()"));
+    let _cid = Client::join_v2(&server, "Cid", "");
+    tab.until(&format!("{link}.textContent.includes('3 online')"));
 }
 
 #[test]
