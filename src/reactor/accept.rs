@@ -31,6 +31,9 @@ const EXHAUSTED_PAUSE_MS: u64 = 100;
 const REFUSALS_PER_PAUSE: usize = 16;
 /// How long.
 const REFUSALS_PAUSE_MS: u64 = 20;
+/// Where only one address has too many, others wait behind them in that queue: then accepting goes on for so many, who are
+/// hung up on without a word.
+const DROPS_PER_PAUSE: usize = 256;
 /// Refused clients that are given time to read why; over it the eldest is hung up on.
 const REFUSED_MAX: usize = 16;
 /// How much time.
@@ -301,19 +304,23 @@ impl Doors {
     /// unread takes back what was sent.
     fn refuse(&mut self, mut socket: Socket, refusal: Refusal, time: Time, scratch: &mut [u8]) {
         self.count(refusal);
+        if time.now_ms >= self.window.0 + REFUSALS_PAUSE_MS {
+            self.window = (time.now_ms, 0);
+        }
+        self.window.1 += 1;
+        let others_may_enter = matches!(refusal, Refusal::Crowd(..) | Refusal::Operators(_));
+        if self.window.1 >= if others_may_enter { DROPS_PER_PAUSE } else { REFUSALS_PER_PAUSE } {
+            self.paused_until_ms = Some(time.now_ms + REFUSALS_PAUSE_MS);
+        }
+        if self.window.1 > REFUSALS_PER_PAUSE {
+            return;
+        }
         let is_told = write_all(&mut socket, &answer(refusal, time)).is_ok() && socket.shutdown_write().is_ok();
         if is_told {
             self.refused.push_back((time.now_ms + REFUSED_MS_MAX, socket));
         }
         if self.refused.len() > REFUSED_MAX {
             self.hang_up(scratch);
-        }
-        if time.now_ms >= self.window.0 + REFUSALS_PAUSE_MS {
-            self.window = (time.now_ms, 0);
-        }
-        self.window.1 += 1;
-        if self.window.1 >= REFUSALS_PER_PAUSE {
-            self.paused_until_ms = Some(time.now_ms + REFUSALS_PAUSE_MS);
         }
     }
 
@@ -479,7 +486,7 @@ mod tests {
         stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
         let mut heard = Vec::new();
         stream.read_to_end(&mut heard).ok()?;
-        Some(String::from_utf8_lossy(&heard[..12]).into_owned())
+        Some(String::from_utf8_lossy(heard.get(..12)?).into_owned())
     }
 
     /// 100 who knock at a full server: 16 are refused, then the loop may sleep for 20 ms although more are waiting.
@@ -511,6 +518,34 @@ mod tests {
         // Those who were told are hung up on in time.
         doors.expire(60 + REFUSED_MS_MAX, &mut scratch);
         assert!(doors.refused.is_empty());
+    }
+
+    /// 300 of one address that has its share: 16 are told so, 240 are hung up on, and who is behind them waits for 20 ms.
+    #[test]
+    fn a_crowd_of_one_address_does_not_keep_others_waiting() {
+        let (mut doors, addresses, _poll) = open(CAPS, 1);
+        let (mut crowd, mut refused) = (Vec::new(), 0);
+        let (mut budget, mut scratch) = (usize::MAX, [0; 1024]);
+        let refusal = Refusal::Crowd(3, "192.0.2.1".parse().unwrap());
+        for (now_ms, comers, all) in [(0, 100, 100), (5, 100, 200), (19, 100, 256), (39, 0, 300)] {
+            crowd.extend((0..comers).map(|_| TcpStream::connect(addresses[0]).unwrap()));
+            doors.expire(now_ms, &mut scratch);
+            // The kernel may hand them over a moment after they have connected.
+            while refused < all {
+                assert_eq!(doors.paused_until_ms, None, "it pauses after {refused}");
+                doors.knock();
+                while let Some((socket, _)) = doors.next(&mut budget, 0, at(now_ms), &mut scratch) {
+                    doors.refuse(socket, refusal, at(now_ms), &mut scratch);
+                    refused += 1;
+                }
+            }
+            assert_eq!((refused, doors.paused_until_ms), (all, (all == DROPS_PER_PAUSE).then_some(39)), "{now_ms}");
+        }
+        assert!(doors.refused.len() <= REFUSED_MAX);
+        assert_eq!(
+            crowd.into_iter().filter_map(told).collect::<Vec<_>>(),
+            vec!["HTTP/1.1 503"; 2 * REFUSALS_PER_PAUSE]
+        );
     }
 
     #[test]
