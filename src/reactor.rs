@@ -4,6 +4,7 @@
 //! chat and makes no bytes. Nothing in it waits but the poll.
 
 mod accept;
+mod doors;
 mod perform;
 mod socket;
 
@@ -32,8 +33,8 @@ use crate::metrics::Metrics;
 use crate::peer::Trusted;
 use crate::ws::Step;
 use crate::{history, listen, summary};
-pub use accept::Caps;
-use accept::{DOORS, Doors};
+pub use doors::Caps;
+use doors::{DOORS, Doors};
 use socket::Socket;
 
 /// Bytes read at once, into one buffer shared by all.
