@@ -1,5 +1,6 @@
 //! Connections over streams in memory: who gets what and when, in seeded schedules and in single scenes.
 
+use super::deadlines::{PING_AFTER_MS, PONG_MS_MAX, STALL_LOOK_MS, STALL_MS_MAX, TIMERS_FEW, TIMERS_PER_CONNECTION};
 use super::*;
 use std::cell::RefCell;
 use std::rc::Rc;
