@@ -1,33 +1,32 @@
-//! The rules of the chat: rooms, names, presence, who is told what and when.
+//! The rules of the chat: what a member may say, and who is told.
 //!
 //! Takes one input at a time and pushes [`Effect`]s; it knows no socket, no bytes, no clock and no thread. Posts are
-//! shown only when the log says that they are stored: [`Chat::appended`] is the one place that broadcasts them.
+//! shown only when the log says that they are stored: [`Chat::appended`] is the one place that broadcasts them. Coming
+//! (`door`), catching up (`backlog`), leaving (`parting`) and what the others see of that (`presence`) have a file each.
 
+mod backlog;
+mod door;
 mod parting;
 mod people;
+mod presence;
+mod rooms;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use self::backlog::Stage;
 use self::parting::Parting;
 use self::people::{Clients, People, Person, PersonId};
+pub use self::presence::PRESENCE_BULK;
+use self::presence::Presence;
+pub use self::rooms::RoomInfo;
 use crate::console::News;
-use crate::log::{Appended, Job, PAGE_POSTS_MAX, Page, Span};
-use crate::message::{
-    self, ClientId, CloseReason, Draft, Event, Notice, Post, Refusal, Request, RoomId, Seq, Session, Uuid,
-};
+use crate::log::{Appended, Job};
+use crate::message::{self, ClientId, CloseReason, Draft, Event, Post, Refusal, Request, RoomId, Seq, Uuid};
 use crate::peer::Peer;
 
-/// A room of more people than this announces joins and leaves in batches.
-pub const PRESENCE_BULK: usize = 100;
-/// Time between two batches: at most 4 a second.
-pub const PRESENCE_MS: u64 = 250;
 /// A `v=2` client that vanished is announced as gone only after this.
 pub const GRACE_MS: u64 = 10_000;
-/// Most rooms that somebody is in or has ever written in.
-pub const ROOMS_MAX: usize = 100_000;
-/// Names spelled out in a batch; the others are counted.
-const NAMES_TOLD_MAX: usize = 3;
 
 /// What the operator decided.
 #[derive(Clone, Debug)]
@@ -166,56 +165,6 @@ struct Member {
     unstored: usize,
 }
 
-/// How far a member has come to the live stream. Only `Present` ones have a place on the tape.
-#[derive(Debug, PartialEq, Eq)]
-enum Stage {
-    /// The log was asked for its read mark and backlog. `own`: what it has said meanwhile.
-    Joining(Box<Joining>),
-    /// It is fed from the store.
-    Replaying(Box<Replaying>),
-    /// It gets what everybody gets.
-    Present,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Joining {
-    resumed: bool,
-    since: Option<Seq>,
-    own: VecDeque<Seq>,
-}
-
-/// What comes after `after`, all but `own`: what it has said on this very connection, and not been sent past yet. What
-/// it said on an earlier one is replayed like everything else.
-#[derive(Debug, PartialEq, Eq)]
-struct Replaying {
-    after: Seq,
-    own: VecDeque<Seq>,
-}
-
-impl Stage {
-    fn replaying(after: Seq, own: VecDeque<Seq>) -> Stage {
-        Stage::Replaying(Box::new(Replaying { after, own }))
-    }
-
-    /// What it has said and must not be sent; `None` for one that is present.
-    fn own(&mut self) -> Option<&mut VecDeque<Seq>> {
-        match self {
-            Stage::Joining(joining) => Some(&mut joining.own),
-            Stage::Replaying(replaying) => Some(&mut replaying.own),
-            Stage::Present => None,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Presence {
-    /// With their connections: who came alone is not told so itself.
-    joined: Vec<(Arc<str>, Option<ClientId>)>,
-    left: Vec<(Arc<str>, Option<ClientId>)>,
-    due_ms: Option<u64>,
-    told_ms: u64,
-}
-
 #[derive(Debug)]
 struct Room {
     name: Arc<str>,
@@ -225,17 +174,6 @@ struct Room {
     presence: Presence,
     /// How many have left it whose words are not all shown yet.
     partings: usize,
-}
-
-/// A room in the list of rooms.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoomInfo {
-    /// Its name.
-    pub name: Arc<str>,
-    /// People in it.
-    pub online: usize,
-    /// Its last post, which is how many there are.
-    pub last: Seq,
 }
 
 /// All rooms, and everyone in them.
@@ -279,29 +217,6 @@ impl Chat {
         self.rules.epoch
     }
 
-    /// The last post of a room that everybody was shown, 0 for none.
-    pub fn last(&self, room: &str) -> Seq {
-        self.find(room).map_or(0, |room| room.last)
-    }
-
-    /// Every room, in order of name.
-    pub fn rooms(&self) -> Vec<RoomInfo> {
-        let info = |room: &Room| RoomInfo { name: Arc::clone(&room.name), online: room.people.len(), last: room.last };
-        let mut rooms: Vec<RoomInfo> = self.rooms.iter().flatten().map(info).collect();
-        rooms.sort_by(|a, b| a.name.cmp(&b.name));
-        rooms
-    }
-
-    /// Who is in a room, in order of joining.
-    pub fn users(&self, room: &str) -> Vec<Arc<str>> {
-        self.find(room).map_or_else(Vec::new, |room| room.people.listed().iter().map(|p| Arc::clone(&p.name)).collect())
-    }
-
-    /// How many rooms there are.
-    pub fn room_count(&self) -> usize {
-        self.by_name.len()
-    }
-
     /// People in all rooms, each room counted, those included who are expected back.
     pub fn people(&self) -> usize {
         self.sessions.len()
@@ -315,216 +230,6 @@ impl Chat {
     /// Whether this connection is in a room.
     pub fn has(&self, client: ClientId) -> bool {
         self.members.has(client)
-    }
-
-    /// Whether a client may join: the refusal is a sentence (503).
-    pub fn check_room_count(&self, room: &str) -> Result<(), String> {
-        if self.by_name.len() >= ROOMS_MAX && !self.by_name.contains_key(room) {
-            return Err(format!("there are {ROOMS_MAX} rooms already, which is the limit; join one that exists"));
-        }
-        Ok(())
-    }
-
-    /// Lets a client in, back in, or turns it away with an error frame and a close code.
-    pub fn join(&mut self, time: Time, client: ClientId, hello: Hello, effects: &mut Vec<Effect>) {
-        self.tell_partings_of(&hello.room, &hello.name, effects);
-        let room_id = self.make_room(&hello.room);
-        let (person, is_new) = match self.claim(room_id, &hello) {
-            Ok(Some(person)) => (person, false),
-            Ok(None) => (self.add_person(room_id, &hello), true),
-            Err((refusal, reason)) => {
-                self.drop_room_if_unused(room_id);
-                effects.push(Effect::Send { to: client, event: Event::Error(refusal) });
-                effects.push(Effect::Close { to: client, reason });
-                return;
-            }
-        };
-        if let Some(older) = self.person_mut(room_id, person).client.replace(client) {
-            if let Some(member) = self.members.remove(older) {
-                self.part(time, older, &member, false, effects);
-            }
-            effects.push(Effect::Untune { client: older });
-            effects.push(Effect::Close { to: older, reason: CloseReason::Replaced });
-        }
-        if is_new {
-            self.announce(time, room_id, person, Notice::Join, effects);
-        }
-        self.welcome(client, room_id, person, &hello, is_new, effects);
-    }
-
-    /// Who a client may be: a person of its own session, or nobody yet.
-    fn claim(&self, room_id: RoomId, hello: &Hello) -> Result<Option<PersonId>, (Refusal, CloseReason)> {
-        let room = self.room(room_id);
-        let folded = message::fold(&hello.name);
-        let session = hello.session.and_then(|token| self.sessions.get(&token)).filter(|(room, _)| *room == room_id);
-        if let Some(&(_, person)) = session {
-            if message::fold(&room.people.of(person).name) == folded {
-                return Ok(Some(person));
-            }
-            let told = format!("this session belongs to another name than {:?}: join without it", hello.name);
-            return Err((Refusal::new("session_mismatch", told), CloseReason::SessionMismatch));
-        }
-        if !self.rules.allow_duplicate_names && room.names.contains_key(&folded) {
-            let told = format!("the name {:?} is in use in room {:?}: choose another", hello.name, room.name);
-            return Err((Refusal::new("username_taken", told), CloseReason::NameTaken));
-        }
-        Ok(None)
-    }
-
-    fn add_person(&mut self, room_id: RoomId, hello: &Hello) -> PersonId {
-        let [user, fresh] = hello.fresh;
-        // A token that is nobody's is taken as it is: whoever comes back to a server that has forgotten it, and is cut
-        // off again before it is told another, can still say who it is.
-        let is_free = |token: &Uuid| !token.is_nil() && !self.sessions.contains_key(token);
-        let token = hello.session.filter(is_free).unwrap_or(fresh);
-        self.joins += 1;
-        let (name, has_token) = ((&*hello.name).into(), hello.session == Some(token));
-        let person = Person { name, user, token, has_token, client: None, order: self.joins, away_until_ms: 0 };
-        let room = self.room_mut(room_id);
-        let id = room.people.add(person);
-        room.names.insert(message::fold(&hello.name), id);
-        self.sessions.insert(token, (room_id, id));
-        id
-    }
-
-    fn welcome(
-        &mut self,
-        client: ClientId,
-        room_id: RoomId,
-        person: PersonId,
-        hello: &Hello,
-        is_new: bool,
-        effects: &mut Vec<Effect>,
-    ) {
-        let room = self.room(room_id);
-        let (room_name, last, count) = (Arc::clone(&room.name), room.last, room.people.len());
-        let (name, user) = (Arc::clone(&room.people.of(person).name), room.people.of(person).user);
-        let is_of_this_history = hello.epoch.is_none_or(|epoch| epoch == self.rules.epoch);
-        let since = hello.since.filter(|since| is_of_this_history && *since <= last);
-        effects.push(Effect::Print(News::Connected {
-            name: Arc::clone(&name),
-            user,
-            room: Arc::clone(&room_name),
-            peer: hello.peer,
-        }));
-        let text = format!("Welcome to the chat, {name}!");
-        effects.push(Effect::Send { to: client, event: Event::System { notice: Notice::Welcome, text } });
-        let is_bulk = count > self.rules.presence_bulk;
-        let stage = if hello.is_v2 || since.is_some_and(|since| since < last) {
-            let after = since;
-            effects.push(Effect::Log(Job::Join { to: client, room: room_name, reader: name, after }));
-            Stage::Joining(Box::new(Joining { resumed: since.is_some(), since, own: VecDeque::new() }))
-        } else {
-            effects.push(Effect::Tune { client, room: room_id, last });
-            Stage::Present
-        };
-        // The joiner of a small room sees the new count with everybody else, if it is already listening.
-        let sees_broadcast = stage == Stage::Present && is_new && !is_bulk;
-        if is_new && !is_bulk {
-            effects.push(Effect::Broadcast { room: room_id, event: Event::UserCount(count), author: None });
-        }
-        if !sees_broadcast && stage == Stage::Present {
-            effects.push(Effect::Send { to: client, event: Event::UserCount(count) });
-        }
-        self.members.insert(client, Member { room: room_id, person, is_v2: hello.is_v2, stage, unstored: 0 });
-        effects.push(Effect::Print(News::Online(self.members.len())));
-    }
-
-    /// The log has what a joiner needs.
-    pub fn joined(&mut self, client: ClientId, read: Seq, page: Page, effects: &mut Vec<Effect>) {
-        let Some(member) = self.members.get_mut(client) else { return };
-        let Stage::Joining(joining) = &mut member.stage else { return };
-        let (resumed, since, own) = (joining.resumed, joining.since, std::mem::take(&mut joining.own));
-        let (room_id, person, is_v2) = (member.room, member.person, member.is_v2);
-        self.person_mut(room_id, person).has_token |= is_v2;
-        let room = self.room(room_id);
-        let person = room.people.of(person);
-        if is_v2 {
-            let session = Session {
-                user_id: person.user,
-                token: person.token,
-                room: Arc::clone(&room.name),
-                epoch: self.rules.epoch,
-                last_seq: room.last,
-                read_seq: read,
-                resumed,
-            };
-            effects.push(Effect::Send { to: client, event: Event::Session(session) });
-        }
-        effects.push(Effect::Send { to: client, event: Event::UserCount(room.people.len()) });
-        let after = since.unwrap_or(room.last);
-        self.set_stage(client, Stage::replaying(after, own));
-        self.replay(client, page, effects);
-    }
-
-    /// A page of the backlog, in order with the posts: at its end the member is present.
-    pub fn backlog(&mut self, client: ClientId, page: Page, effects: &mut Vec<Effect>) {
-        if !page.more
-            && let Some(member) = self.members.get(client)
-        {
-            // Who came and went meanwhile was announced on the tape, where it was not.
-            let count = self.room(member.room).people.len();
-            effects.push(Effect::Send { to: client, event: Event::UserCount(count) });
-        }
-        self.replay(client, page, effects);
-    }
-
-    /// A page read beside the order of posts: it cannot make a member present.
-    pub fn page(&mut self, client: ClientId, page: Page, effects: &mut Vec<Effect>) {
-        self.replay(client, Page { more: true, ..page }, effects);
-    }
-
-    fn replay(&mut self, client: ClientId, mut page: Page, effects: &mut Vec<Effect>) {
-        let Some(member) = self.members.get_mut(client) else { return };
-        let Stage::Replaying(replaying) = &mut member.stage else { return };
-        let Replaying { after, own } = &mut **replaying;
-        page.posts.retain(|post| own.binary_search(&post.seq).is_err());
-        own.retain(|seq| *seq > page.looked_at);
-        if page.more {
-            *after = page.looked_at;
-        } else {
-            member.stage = Stage::Present;
-        }
-        let (room, stage_is_present) = (member.room, member.stage == Stage::Present);
-        let is_empty = page.posts.is_empty();
-        if !is_empty {
-            effects.push(Effect::Replay { to: client, posts: page.posts });
-        }
-        if stage_is_present {
-            let last = self.room(room).last;
-            effects.push(Effect::Tune { client, room, last });
-        } else if is_empty {
-            self.drained(client, effects);
-        }
-    }
-
-    /// A member has taken everything that it was sent: on with its backlog.
-    pub fn drained(&mut self, client: ClientId, effects: &mut Vec<Effect>) {
-        let Some(Member { room, stage: Stage::Replaying(replaying), .. }) = self.members.get(client) else {
-            return;
-        };
-        let (room, after) = (self.room(*room), replaying.after);
-        let name = Arc::clone(&room.name);
-        // Far behind, it reads beside the log's order, so that nobody's post waits for it.
-        let job = if room.last.saturating_sub(after) > PAGE_POSTS_MAX as u64 {
-            let span = Span { room: name, after, upto: room.last, limit: PAGE_POSTS_MAX, not_by: None };
-            Job::Page { to: client, span }
-        } else {
-            Job::Backlog { to: client, room: name, after }
-        };
-        effects.push(Effect::Log(job));
-    }
-
-    /// A member's socket is too slow for the live stream: `last` is the last post that it was sent, `own` are its own
-    /// after that. [`Chat::drained`] follows once it has taken what it was sent.
-    pub fn fell_behind(&mut self, client: ClientId, last: Seq, own: Vec<Seq>) {
-        self.set_stage(client, Stage::replaying(last, own.into()));
-    }
-
-    fn set_stage(&mut self, client: ClientId, stage: Stage) {
-        if let Some(member) = self.members.get_mut(client) {
-            member.stage = stage;
-        }
     }
 
     /// One text frame of a member.
@@ -674,174 +379,7 @@ impl Chat {
         }
     }
 
-    /// A connection has ended. `is_goodbye`: it said so itself, and need not be waited for.
-    pub fn leave(&mut self, time: Time, client: ClientId, is_goodbye: bool, effects: &mut Vec<Effect>) {
-        let Some(member) = self.members.remove(client) else { return };
-        let has_token = self.room(member.room).people.of(member.person).has_token;
-        let is_gone = !member.is_v2 || is_goodbye || !has_token;
-        if !is_gone {
-            let until = time.now_ms + self.rules.grace_ms;
-            self.away.push_back((until, member.room, member.person));
-            self.person_mut(member.room, member.person).away_until_ms = until;
-        }
-        self.person_mut(member.room, member.person).client = None;
-        self.part(time, client, &member, is_gone, effects);
-    }
-
-    /// Its name is free from now on.
-    fn remove_person(&mut self, room: RoomId, id: PersonId) -> Option<Arc<str>> {
-        let room = self.room_mut(room);
-        let person = room.people.remove(id)?;
-        let folded = message::fold(&person.name);
-        if room.names.get(&folded) == Some(&id) {
-            room.names.remove(&folded);
-        }
-        self.sessions.remove(&person.token);
-        Some(person.name)
-    }
-
-    /// Tells the others that somebody is gone.
-    fn tell_gone(&mut self, time: Time, room: RoomId, name: Arc<str>, effects: &mut Vec<Effect>) {
-        let count = self.room(room).people.len();
-        let is_bulk = count + 1 > self.rules.presence_bulk;
-        self.announce_name(time, room, (name, None), Notice::Leave, is_bulk, effects);
-        if !is_bulk {
-            effects.push(Effect::Broadcast { room, event: Event::UserCount(count), author: None });
-        }
-        self.drop_room_if_unused(room);
-    }
-
-    fn announce(&mut self, time: Time, room_id: RoomId, person: PersonId, notice: Notice, effects: &mut Vec<Effect>) {
-        let room = self.room(room_id);
-        let is_bulk = room.people.len() > self.rules.presence_bulk;
-        let person = &room.people.of(person);
-        let who = (Arc::clone(&person.name), person.client);
-        self.announce_name(time, room_id, who, notice, is_bulk, effects);
-    }
-
-    fn announce_name(
-        &mut self,
-        time: Time,
-        room_id: RoomId,
-        who: (Arc<str>, Option<ClientId>),
-        notice: Notice,
-        is_bulk: bool,
-        effects: &mut Vec<Effect>,
-    ) {
-        let presence = &mut self.room_mut(room_id).presence;
-        if !is_bulk && presence.due_ms.is_none() {
-            effects.push(Effect::Broadcast { room: room_id, event: line(notice, &[who.0]), author: who.1 });
-            return;
-        }
-        match notice {
-            Notice::Leave => presence.left.push(who),
-            Notice::Join | Notice::Welcome => presence.joined.push(who),
-        }
-        if presence.due_ms.is_none() {
-            let due = time.now_ms.max(presence.told_ms + PRESENCE_MS);
-            presence.due_ms = Some(due);
-            self.presence_due.insert((due, room_id));
-        }
-    }
-
-    /// When [`Chat::expire`] has something to do next.
-    pub fn next_due_ms(&self) -> Option<u64> {
-        let away = self.away.front().map(|(due, _, _)| *due);
-        let presence = self.presence_due.first().map(|(due, _)| *due);
-        away.into_iter().chain(presence).min()
-    }
-
-    /// Announces who did not come back, and what large rooms have gathered.
-    pub fn expire(&mut self, time: Time, effects: &mut Vec<Effect>) {
-        while let Some((_, room, id)) = self.away.pop_front_if(|(due, _, _)| *due <= time.now_ms) {
-            let person = self.rooms[room.0 as usize].as_ref().and_then(|room| room.people.get(id));
-            if person.is_some_and(|person| person.client.is_none() && person.away_until_ms <= time.now_ms)
-                && let Some(name) = self.remove_person(room, id)
-            {
-                self.tell_gone(time, room, name, effects);
-            }
-        }
-        while let Some(&(due, room)) = self.presence_due.first() {
-            if due > time.now_ms {
-                break;
-            }
-            self.presence_due.pop_first();
-            self.tell_presence(time, room, effects);
-        }
-    }
-
-    fn tell_presence(&mut self, time: Time, room_id: RoomId, effects: &mut Vec<Effect>) {
-        let Some(room) = &mut self.rooms[room_id.0 as usize] else { return };
-        let presence = std::mem::take(&mut room.presence);
-        room.presence.told_ms = time.now_ms;
-        for (people, notice) in [(presence.joined, Notice::Join), (presence.left, Notice::Leave)] {
-            let author = if let [(_, client)] = people[..] { client } else { None };
-            let names: Vec<Arc<str>> = people.into_iter().map(|(name, _)| name).collect();
-            if !names.is_empty() {
-                effects.push(Effect::Broadcast { room: room_id, event: line(notice, &names), author });
-            }
-        }
-        let event = Event::UserCount(room.people.len());
-        effects.push(Effect::Broadcast { room: room_id, event, author: None });
-        self.drop_room_if_unused(room_id);
-    }
-
-    fn make_room(&mut self, name: &str) -> RoomId {
-        if let Some(id) = self.by_name.get(name) {
-            return *id;
-        }
-        let name: Arc<str> = name.into();
-        let room = Room {
-            name: Arc::clone(&name),
-            last: 0,
-            people: People::default(),
-            names: HashMap::new(),
-            presence: Presence::default(),
-            partings: 0,
-        };
-        let id = self.free.pop().unwrap_or(RoomId(self.rooms.len() as u32));
-        match self.rooms.get_mut(id.0 as usize) {
-            Some(slot) => *slot = Some(room),
-            None => self.rooms.push(Some(room)),
-        }
-        self.by_name.insert(name, id);
-        id
-    }
-
-    /// A room in which nobody is and nothing was ever said leaves no trace.
-    fn drop_room_if_unused(&mut self, id: RoomId) {
-        let room = self.room(id);
-        if room.people.is_empty() && room.last == 0 && room.partings == 0 && room.presence.due_ms.is_none() {
-            self.by_name.remove(&*Arc::clone(&room.name));
-            self.rooms[id.0 as usize] = None;
-            self.free.push(id);
-        }
-    }
-
-    fn find(&self, name: &str) -> Option<&Room> {
-        self.by_name.get(name).map(|id| self.room(*id))
-    }
-
-    fn room(&self, id: RoomId) -> &Room {
-        self.rooms[id.0 as usize].as_ref().expect("a room lives as long as somebody in it, or a post")
-    }
-
-    fn room_mut(&mut self, id: RoomId) -> &mut Room {
-        self.rooms[id.0 as usize].as_mut().expect("a room lives as long as somebody in it, or a post")
-    }
-
     fn person_mut(&mut self, room: RoomId, person: PersonId) -> &mut Person {
         self.room_mut(room).people.get_mut(person).expect("a member's person lives as long as the member")
     }
-}
-
-/// `Ann joined the chat`, `Ann and Bob left the chat`, `Ann, Bob and 31 others joined the chat`.
-fn line(notice: Notice, names: &[Arc<str>]) -> Event {
-    let verb = if notice == Notice::Leave { "left" } else { "joined" };
-    let who = match names {
-        [one] => one.to_string(),
-        [most @ .., last] if names.len() <= NAMES_TOLD_MAX => format!("{} and {last}", most.join(", ")),
-        many => format!("{}, {} and {} others", many[0], many[1], many.len() - 2),
-    };
-    Event::System { notice, text: format!("{who} {verb} the chat") }
 }

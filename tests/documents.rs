@@ -389,8 +389,11 @@ fn close_codes_and_error_codes_are_those_of_the_program() {
     assert_eq!(described.keys().cloned().collect::<BTreeSet<_>>(), codes);
 
     let mut used = BTreeSet::new();
-    for file in ["message.rs", "chat.rs"] {
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file)).expect("a source");
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let below = ["message", "chat"].into_iter().flat_map(|dir| fs::read_dir(src.join(dir)).expect("a directory"));
+    let files = below.map(|entry| entry.expect("an entry").path());
+    for file in files.chain([src.join("message.rs"), src.join("chat.rs")]) {
+        let text = fs::read_to_string(file).expect("a source");
         for (at, call) in text.match_indices("Refusal::new(") {
             let rest = text[at + call.len()..].trim_start();
             used.extend(rest.strip_prefix('"').and_then(|rest| rest.split('"').next()).map(str::to_owned));

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::people::PersonId;
 use super::{Chat, Effect, Member, Time};
 use crate::console::News;
 use crate::message::{self, ClientId, RoomId, Uuid};
@@ -23,6 +24,20 @@ pub(super) struct Parting {
 }
 
 impl Chat {
+    /// A connection has ended. `is_goodbye`: it said so itself, and need not be waited for.
+    pub fn leave(&mut self, time: Time, client: ClientId, is_goodbye: bool, effects: &mut Vec<Effect>) {
+        let Some(member) = self.members.remove(client) else { return };
+        let has_token = self.room(member.room).people.of(member.person).has_token;
+        let is_gone = !member.is_v2 || is_goodbye || !has_token;
+        if !is_gone {
+            let until = time.now_ms + self.rules.grace_ms;
+            self.away.push_back((until, member.room, member.person));
+            self.person_mut(member.room, member.person).away_until_ms = until;
+        }
+        self.person_mut(member.room, member.person).client = None;
+        self.part(time, client, &member, is_gone, effects);
+    }
+
     /// A member has no connection any more, or another one. What it has said comes before what is said of that.
     pub(super) fn part(
         &mut self,
@@ -74,6 +89,18 @@ impl Chat {
         if is_gone {
             self.tell_gone(time, room, name, effects);
         }
+    }
+
+    /// Its name is free from now on.
+    pub(super) fn remove_person(&mut self, room: RoomId, id: PersonId) -> Option<Arc<str>> {
+        let room = self.room_mut(room);
+        let person = room.people.remove(id)?;
+        let folded = message::fold(&person.name);
+        if room.names.get(&folded) == Some(&id) {
+            room.names.remove(&folded);
+        }
+        self.sessions.remove(&person.token);
+        Some(person.name)
     }
 }
 
