@@ -332,12 +332,6 @@ impl<S: Stream> Connections<S> {
         self.slots.iter().map(|(_, connection)| connection.id).collect()
     }
 
-    /// Whether all that is unsettled are busy rooms that gather frames: nothing is to be sent until their time is up.
-    pub fn is_gathering(&self) -> bool {
-        let may_wait = |id: &RoomId| self.rooms[id.0 as usize].may_wait(self.group_members_min);
-        self.is_grouping && !self.dirty.is_empty() && self.dirty.iter().all(may_wait)
-    }
-
     /// Sends everyone what is owed, buries the dead, and says what the core must know.
     pub fn settle(&mut self, now_ms: u64, mut on_dead: impl FnMut(Connection<S>, CloseReason)) -> Settled {
         self.settle_rooms(now_ms);

@@ -121,6 +121,12 @@ impl<S: Stream> Connections<S> {
         !self.dirty.is_empty()
     }
 
+    /// Whether all that is unsettled are busy rooms that gather frames: nothing is to be sent until their time is up.
+    pub fn is_gathering(&self) -> bool {
+        let may_wait = |id: &RoomId| self.rooms[id.0 as usize].may_wait(self.group_members_min);
+        self.is_grouping && !self.dirty.is_empty() && self.dirty.iter().all(may_wait)
+    }
+
     /// The last pass took long: the rooms that it served are those that may wait while frames are grouped.
     pub fn note_busy(&mut self) {
         for id in self.busy.drain(..) {
