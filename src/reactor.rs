@@ -5,55 +5,52 @@
 
 mod accept;
 mod doors;
+mod drain;
+mod mailbox;
 mod perform;
+mod receive;
 mod socket;
 
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::UnixStream;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::api::{self, Api, Asker};
+use crate::api::{self, Api};
 use crate::chat::{self, Chat, Time};
 use crate::config::Rate;
-use crate::connection::{Connections, Expired, Life, Protocol, ReadOutcome};
+use crate::connection::{Connections, Expired, Protocol};
 use crate::console::Console;
 use crate::http::Status;
 use crate::log;
 use crate::memory::Memory;
-use crate::message::{ClientId, CloseReason, Encoder};
+use crate::message::{ClientId, Encoder};
 use crate::metrics::Metrics;
 use crate::peer::Trusted;
-use crate::ws::Step;
 use crate::{history, listen, summary};
 pub use doors::Caps;
 use doors::{DOORS, Doors};
+use drain::Phase;
+pub use mailbox::{Inbox, Mailbox};
+use mailbox::{MAILBOX, Mail};
 use socket::Socket;
 
 /// Bytes read at once, into one buffer shared by all.
 const READ_BYTES: usize = 64 * 1024;
-/// Reads from one connection in one turn; what it has more waits for the next.
-const READS_PER_TURN: usize = 4;
 /// Events taken from one poll.
 const EVENTS_MAX: usize = 1024;
 /// Questions that the log may have unanswered; at the limit nobody is read from until it has caught up.
 const JOBS_MAX: usize = 16 * 1024;
-/// Answers that the log's reader may be ahead of the loop; then it waits, so that they do not gather in memory.
-const PAGES_WAITING_MAX: usize = 8;
 /// While somebody was heard in the last so many milliseconds, pages of a backlog are sent one a millisecond: a hundred who
 /// come back at once must not fill the cores that those who talk are served by.
 const TALK_MS: u64 = 100;
-/// At the end, how long the log's reader is listened to before looking whether its thread has ended.
-const PAGES_WAIT: Duration = Duration::from_millis(1);
-/// After the farewells, peers have this long to hang up.
-const DRAIN_END_MS: u64 = 2_000;
 /// When a pass over the rooms has taken this long, the rooms that it served gather frames before the next.
 const GROUP_AFTER: Duration = Duration::from_micros(200);
 /// For half as long as the pass took, and this long at most: each send then carries more, and it is the sends that cost.
@@ -61,55 +58,8 @@ const GROUP_MAX: Duration = Duration::from_millis(1);
 /// Meanwhile, when there is no news, it looks for some so often: the poll's timeout knows whole milliseconds only, and
 /// looking without a pause would take a core from those who are to read what was sent.
 const GROUP_LOOK: Duration = Duration::from_micros(100);
-/// Before that end, who still waits for an answer is told that none will come.
-const DRAIN_ANSWER_MS: u64 = 500;
-/// Farewells a millisecond: a small server need not take its whole `--drain-ms`.
-const FAREWELLS_PER_MS: u64 = 1;
 
-const MAILBOX: Token = Token(usize::MAX - 2);
 const SIGNALS: Token = Token(usize::MAX - 3);
-
-/// What workers send to the loop.
-#[derive(Debug)]
-enum Mail {
-    Log(log::Answer),
-    Summary(summary::Answer),
-}
-
-/// Where workers put their answers: wakes the loop.
-#[derive(Clone)]
-pub struct Mailbox {
-    sender: Sender<Mail>,
-    /// Bounded: the log's reader waits when the loop has so many pages to send.
-    pages: SyncSender<log::Answer>,
-    waker: Arc<Waker>,
-}
-
-impl Mailbox {
-    /// An answer of the log.
-    pub fn log(&self, answer: log::Answer) {
-        self.put(Mail::Log(answer));
-    }
-
-    /// An answer of the log's reader: in no order with the others, and taken a few a turn. Waits while many do.
-    pub fn page(&self, answer: log::Answer) {
-        if self.pages.send(answer).is_ok() {
-            drop(self.waker.wake());
-        }
-    }
-
-    /// An answer of the summary workers.
-    pub fn summary(&self, answer: summary::Answer) {
-        self.put(Mail::Summary(answer));
-    }
-
-    fn put(&self, mail: Mail) {
-        // Only a loop that has ended does not take mail: then nobody waits for it.
-        if self.sender.send(mail).is_ok() {
-            drop(self.waker.wake());
-        }
-    }
-}
 
 /// Who keeps the log.
 pub enum Log {
@@ -145,52 +95,6 @@ pub struct Parts {
     pub drain: Duration,
     /// How long `/readyz` says no before that, while everything else goes on.
     pub drain_delay: Duration,
-}
-
-/// The poll and the mailbox, made before the workers that answer into it.
-pub struct Inbox {
-    poll: Poll,
-    mailbox: Mailbox,
-    mail: Receiver<Mail>,
-    pages: Receiver<log::Answer>,
-}
-
-impl Inbox {
-    /// A new poll.
-    pub fn new() -> io::Result<Inbox> {
-        let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), MAILBOX)?);
-        let (sender, mail) = channel();
-        let (pages, page_mail) = sync_channel(PAGES_WAITING_MAX);
-        let mailbox = Mailbox { sender, pages, waker };
-        Ok(Inbox { poll, mailbox, mail, pages: page_mail })
-    }
-
-    /// Where workers put their answers.
-    pub fn mailbox(&self) -> Mailbox {
-        self.mailbox.clone()
-    }
-}
-
-/// How far the server has come to its end.
-#[derive(Debug, PartialEq, Eq)]
-enum Phase {
-    Serving,
-    /// As before, but `/readyz` says no, so that whoever sends clients here stops doing so.
-    Leaving {
-        until_ms: u64,
-    },
-    /// Farewells go out until all have theirs; at `end_ms` nobody is waited for any more.
-    Draining {
-        begun_ms: u64,
-        spread_ms: u64,
-        /// When those who still wait for an answer are told so; `None` once they are.
-        answer_ms: Option<u64>,
-        end_ms: u64,
-        farewells: Vec<ClientId>,
-        told: usize,
-    },
-    Ended,
 }
 
 /// The server.
@@ -392,191 +296,6 @@ impl Reactor {
         self.started.elapsed().as_nanos() as u64
     }
 
-    /// Notes that a connection has, or may have, something to read; `is_end`: its end is among it.
-    fn list(&mut self, id: ClientId, is_end: bool) {
-        let Some(connection) = self.connections.touch(id) else { return };
-        connection.is_readable = true;
-        connection.is_read_closed |= is_end;
-        if !mem::replace(&mut connection.is_listed, true) {
-            self.unread.push(id);
-        }
-    }
-
-    /// Takes what clients have sent, all of them, before anything is sent.
-    fn receive(&mut self) {
-        let is_draining = self.is_draining();
-        for id in mem::take(&mut self.unread) {
-            match is_draining {
-                false => self.receive_from(id),
-                true => self.receive_last(id),
-            }
-        }
-    }
-
-    /// At the end nothing new is taken: who asks for something is told so, and who has hung up is still noticed.
-    fn receive_last(&mut self, id: ClientId) {
-        match self.connections.touch(id).map(|connection| &connection.protocol) {
-            Some(Protocol::Http(_) | Protocol::Preface(_)) => self.receive_from(id),
-            _ => self.discard(id),
-        }
-    }
-
-    /// Whether the log is closed and the farewells go out.
-    fn is_draining(&self) -> bool {
-        matches!(self.phase, Phase::Draining { .. })
-    }
-
-    fn receive_from(&mut self, id: ClientId) {
-        let now_ms = self.time.now_ms;
-        for _ in 0..READS_PER_TURN {
-            let Some(connection) = self.connections.touch(id) else { return };
-            if self.jobs >= JOBS_MAX {
-                self.held.push(id);
-                return;
-            }
-            connection.is_listed = false;
-            if !connection.may_read(now_ms) {
-                return;
-            }
-            let outcome = connection.read(&mut self.scratch, now_ms);
-            connection.is_readable = matches!(outcome, ReadOutcome::More(_));
-            match outcome {
-                ReadOutcome::Drained(0) => return,
-                ReadOutcome::Drained(count) => return self.hear(id, count),
-                ReadOutcome::More(count) => self.hear(id, count),
-                ReadOutcome::End => return self.end(id),
-            }
-        }
-        self.list(id, false);
-    }
-
-    fn discard(&mut self, id: ClientId) {
-        let now_ms = self.time.now_ms;
-        let Some(connection) = self.connections.touch(id) else { return };
-        connection.is_listed = false;
-        for _ in 0..READS_PER_TURN {
-            let outcome = connection.read(&mut self.scratch, now_ms);
-            connection.is_readable = matches!(outcome, ReadOutcome::More(_));
-            match outcome {
-                ReadOutcome::More(_) => {}
-                ReadOutcome::Drained(_) => return,
-                ReadOutcome::End => return connection.end(),
-            }
-        }
-        self.list(id, false);
-    }
-
-    fn end(&mut self, id: ClientId) {
-        if let Some(connection) = self.connections.touch(id) {
-            connection.end();
-            self.serve(id);
-        }
-    }
-
-    /// `count` bytes of this client are in the scratch buffer.
-    fn hear(&mut self, id: ClientId, count: usize) {
-        self.metrics.received_bytes += count as u64;
-        let mut scratch = mem::take(&mut self.scratch);
-        self.hear_bytes(id, &mut scratch[..count]);
-        self.scratch = scratch;
-    }
-
-    fn hear_bytes(&mut self, id: ClientId, bytes: &mut [u8]) {
-        let Some(connection) = self.connections.touch(id) else { return };
-        match &mut connection.protocol {
-            Protocol::Http(reader) => {
-                let was_idle = reader.is_idle();
-                reader.receive(bytes);
-                if was_idle {
-                    connection.restart_patience(self.time.now_ms);
-                }
-                self.serve(id);
-            }
-            Protocol::Ws(_) => self.hear_frames(id, bytes),
-            Protocol::Preface(_) => self.hear_preface(id, bytes),
-        }
-    }
-
-    fn hear_frames(&mut self, id: ClientId, mut bytes: &mut [u8]) {
-        while let Some((session, replies)) = self.connections.touch(id).and_then(|c| c.session()) {
-            match session.next(&mut bytes, replies) {
-                Step::Text(text) => {
-                    self.chat.receive(self.time, id, &text, &mut self.chat_effects);
-                    self.perform();
-                }
-                Step::Empty => break,
-                Step::Binary(_) => {
-                    self.part(id, CloseReason::Protocol(1003));
-                    break;
-                }
-                Step::Closed => {
-                    self.part(id, CloseReason::Goodbye);
-                    break;
-                }
-                Step::Broken(code) => {
-                    self.part(id, CloseReason::Protocol(code));
-                    break;
-                }
-            }
-        }
-        if let Some(connection) = self.connections.touch(id) {
-            connection.spend_frames(self.time.now_ms);
-        }
-    }
-
-    /// A session is over: nothing of what goes on in the room is sent to it any more.
-    fn part(&mut self, id: ClientId, reason: CloseReason) {
-        self.connections.untune(id);
-        if let Some(connection) = self.connections.touch(id) {
-            connection.close(reason, self.time.now_ms);
-        }
-        self.chat.leave(self.time, id, reason.is_goodbye(), &mut self.chat_effects);
-        self.perform();
-    }
-
-    /// Answers the requests of a connection, as far as they have come and as far as no answer must be waited for.
-    fn serve(&mut self, id: ClientId) {
-        loop {
-            let now_ms = self.time.now_ms;
-            let Some(connection) = self.connections.touch(id) else { return };
-            let (Life::Open, false) = (connection.life(), connection.is_awaiting) else { return };
-            if connection.is_full() {
-                // What it asks next is answered when it has taken this: 50 KB of page for each 26 bytes of request.
-                connection.wants_drained = true;
-                return;
-            }
-            let asker = Asker { peer: connection.peer, is_vouched_for: connection.is_vouched_for };
-            let (is_operators, is_ended) = (connection.is_operators, connection.is_ended());
-            let Protocol::Http(reader) = &mut connection.protocol else { return };
-            let was_in_body = reader.is_in_body();
-            match reader.next() {
-                Ok(Some(request)) => {
-                    connection.is_awaiting = true;
-                    connection.restart_patience(now_ms);
-                    self.api.set_full(self.doors.is_full(self.connections.len()));
-                    match is_operators {
-                        true => self.api.operate(id, &request, &mut self.api_effects),
-                        false => self.api.request(self.time, id, asker, &request, &self.chat, &mut self.api_effects),
-                    }
-                    self.perform();
-                }
-                // Its last request is answered, and no other can come.
-                Ok(None) if is_ended => return connection.close(CloseReason::Finished, now_ms),
-                Ok(None) => {
-                    let (wants_continue, is_in_body) = (reader.wants_continue(), reader.is_in_body());
-                    if is_in_body && !was_in_body {
-                        connection.restart_patience(now_ms);
-                    }
-                    if wants_continue {
-                        self.tell_to_continue(id);
-                    }
-                    return;
-                }
-                Err(error) => return self.refuse(id, error.into()),
-            }
-        }
-    }
-
     /// What the workers have answered.
     fn complete(&mut self) {
         // One a turn, since each is a third of a millisecond of encoding and sending for which all others wait. Taken
@@ -686,101 +405,6 @@ impl Reactor {
             self.list(id, false);
         }
         self.end_drain();
-    }
-
-    fn heed_signals(&mut self) {
-        let mut bytes = [0; 16];
-        let count = match mem::take(&mut self.has_signal) {
-            true => io::Read::read(&mut self.signals, &mut bytes).unwrap_or(0),
-            false => 0,
-        };
-        for _ in 0..count {
-            match self.phase {
-                Phase::Serving if !self.drain_delay.is_zero() => self.begin_leaving(),
-                Phase::Serving | Phase::Leaving { .. } => self.begin_drain(),
-                _ => self.phase = Phase::Ended,
-            }
-        }
-        if matches!(self.phase, Phase::Leaving { until_ms } if until_ms <= self.time.now_ms) {
-            self.begin_drain();
-        }
-    }
-
-    /// Goes on as before, but says no where it is asked whether clients should be sent here.
-    fn begin_leaving(&mut self) {
-        let delay_ms = self.drain_delay.as_millis() as u64;
-        self.note(format!("stopping in {delay_ms} ms: /readyz says no from now on"));
-        self.api.leave();
-        self.phase = Phase::Leaving { until_ms: self.time.now_ms + delay_ms };
-    }
-
-    /// Stops taking anything; what was received is stored and shown before anyone is sent away.
-    fn begin_drain(&mut self) {
-        self.note("stopping: storing what was received and saying goodbye".into());
-        self.is_stopping.store(true, Ordering::Relaxed);
-        self.doors.close(self.poll.registry());
-        self.api.close();
-        if let Log::Worker(worker) = &mut self.log
-            && let Some(worker) = worker.take()
-        {
-            // The reader may be waiting for us to take its pages, while we wait for its thread.
-            let closing = thread::spawn(move || worker.close());
-            while !closing.is_finished() {
-                self.answered.extend(self.pages.recv_timeout(PAGES_WAIT));
-            }
-            self.answered.extend(self.pages.try_iter());
-        }
-        self.has_mail = true;
-        self.complete();
-        let now_ms = self.time.now_ms;
-        let farewells = self.connections.ids();
-        let spread_ms = (self.drain.as_millis() as u64).min(farewells.len() as u64 / FAREWELLS_PER_MS);
-        let end_ms = now_ms + spread_ms + DRAIN_END_MS;
-        let answer_ms = Some(end_ms - DRAIN_ANSWER_MS);
-        self.phase = Phase::Draining { begun_ms: now_ms, spread_ms, answer_ms, end_ms, farewells, told: 0 };
-    }
-
-    fn say_farewells(&mut self) {
-        let now_ms = self.time.now_ms;
-        let Phase::Draining { begun_ms, spread_ms, answer_ms, end_ms, farewells, told } = &mut self.phase else {
-            return;
-        };
-        let elapsed = now_ms - *begun_ms;
-        let due = match *spread_ms {
-            0 => farewells.len(),
-            spread => (farewells.len() as u64 * elapsed / spread + 1).min(farewells.len() as u64) as usize,
-        };
-        let now = farewells[(*told).min(due)..due].to_vec();
-        *told = due.max(*told);
-        let are_waiting_told = answer_ms.take_if(|at| *at <= now_ms).is_some();
-        if now_ms >= *end_ms {
-            self.phase = Phase::Ended;
-        }
-        for id in now {
-            // A request that has come meanwhile is still told what goes on.
-            self.receive_last(id);
-            if let Some(connection) = self.connections.touch(id)
-                && !connection.is_awaiting
-            {
-                connection.close(CloseReason::Restart, now_ms);
-            }
-        }
-        if are_waiting_told {
-            for id in self.connections.ids() {
-                self.api.failed(id, "the server is stopping", &mut self.api_effects);
-            }
-            self.perform();
-        }
-    }
-
-    /// The end, as soon as everyone is gone.
-    fn end_drain(&mut self) {
-        if let Phase::Draining { farewells, told, .. } = &self.phase
-            && *told == farewells.len()
-            && self.connections.is_empty()
-        {
-            self.phase = Phase::Ended;
-        }
     }
 }
 
