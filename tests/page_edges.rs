@@ -170,9 +170,12 @@ fn a_name_that_the_server_does_not_take_is_said_in_the_form() {
     let (server, browser) = (Server::start(), Browser::start());
     let tab = browser.open(&page(&server, ""));
     // The last has a character that nobody sees.
-    for (name, told) in
-        [("", "please"), ("System", "choose another"), (&*"x".repeat(40), "limit is 32"), ("An\u{200b}n", "U+200B")]
-    {
+    for (name, told) in [
+        ("", "Type a name"),
+        ("System", "choose another"),
+        (&*"x".repeat(40), "limit is 32"),
+        ("An\u{200b}n", "U+200B"),
+    ] {
         tab.eval(&format!("usernameInput.value = {}; connectBtn.click()", json!(name)));
         tab.until(&format!("document.body.dataset.state == 'out' && joinError.textContent.includes({})", json!(told)));
     }
@@ -223,6 +226,17 @@ fn a_link_to_a_message_of_this_server_leads_there_without_joining_again() {
     follow(1, "one");
     is_connected(&tab);
     assert_eq!(tab.eval("document.getElementById('roomTitle').textContent"), "#design");
+}
+
+#[test]
+fn emoji_alone_are_large_and_text_is_not() {
+    let (server, browser) = (Server::start(), Browser::start());
+    let texts = ["👋🏽 🎉", "👨‍👩‍👧‍👦", "❤️🇩🇪", "5", "123 #", "well 👋"];
+    texts.iter().for_each(|text| post(&server, "Ann", text));
+    let tab = join(&browser, &server, "Reader");
+    tab.until("document.querySelectorAll('.row').length == 6");
+    let large = "[...document.querySelectorAll('.row')].map(row => row.classList.contains('emoji'))";
+    assert_eq!(tab.eval(large), json!([true, true, true, false, false, false]));
 }
 
 #[test]
