@@ -7,7 +7,7 @@ mod support;
 use serde_json::json;
 use support::browser::Browser;
 use support::page::{enter, is_connected, join, look_away, page, post, say, sees, tell};
-use support::{Client, Server};
+use support::{Client, Server, eventually};
 
 const BOX: &str = "document.getElementById('messageInput')";
 
@@ -103,6 +103,23 @@ fn who_was_cut_off_comes_back_to_the_line_of_new_messages_and_is_not_told_of_the
     reader.until("!document.querySelector('#waiting .row')");
     let counts = "[document.title, latestBtn.textContent].map(text => +text.match(/\\d+/)?.[0])";
     reader.until(&format!("({counts}).every(count => count > 10 && count < 31 && count + readId == 70)"));
+}
+
+#[test]
+fn what_was_read_just_before_an_outage_is_known_to_the_server_after_it() {
+    let (server, browser) = (Server::start(), Browser::start());
+    let reader = join(&browser, &server, "Reader");
+    post(&server, "Ann", "seen");
+    reader.until("document.title == '#lobby \u{b7} Catchup' && readId == 1");
+    reader.set_offline(true);
+    reader.until("document.getElementById('status').textContent != 'Connected'");
+    // Longer than the page gathers what was read.
+    reader.until("disk.get(my('seen')) == 1");
+    reader.set_offline(false);
+    is_connected(&reader);
+    eventually("the read mark to arrive", || {
+        (server.json("/api/messages?username=Reader")["unread_count"] == 0).then_some(())
+    });
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn pictures(directory: &Path) -> Result<(), Box<dyn Error>> {
     tab.resize(1060, 660);
     tab.be_dark();
     join(&tab, &others, &server.url)?;
-    tab.eval("messages.scrollTop = document.getElementById('m6').offsetTop - 60");
+    tab.eval("document.getElementById('m6').scrollIntoView()");
     take(&tab, json!({}), &directory.join("dark.png"))?;
     tab.eval("disconnectBtn.click()");
 
