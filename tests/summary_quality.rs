@@ -118,7 +118,7 @@ fn scores(talks: &[Talk]) -> ([Score; 3], String) {
 #[test]
 fn what_people_would_note_down_is_found_and_little_else() {
     let (scores, faults) = scores(&talks());
-    let bounds = [("decisions", 0.9, 0.9), ("actions", 0.9, 0.9), ("questions", 0.85, 0.7)];
+    let bounds = [("decisions", 0.95, 0.8), ("actions", 0.95, 0.85), ("questions", 0.85, 0.6)];
     for (score, (kind, precision, recall)) in scores.iter().zip(bounds) {
         println!("{kind}: precision {:.2}, recall {:.2} of {}", score.precision(), score.recall(), score.noted);
         assert!(score.noted >= 6, "too few {kind} are noted to tell anything");

@@ -209,10 +209,12 @@ fn judge(chat: &Chat<'_>, rules: &Rules, unit: &Unit, found: &mut Vec<Action>) {
     for (kind, cues) in [(Kind::Promise, &rules.promises), (Kind::Request, &rules.requests), (Kind::Open, &rules.opens)]
     {
         cues.each(&words, opening - unit.from, &chat.lexicon, |cue| {
-            let verb = after_adverbs(chat, unit.from + cue.end, unit.to);
+            let next = unit.from + cue.end;
+            let is_sent = kind == Kind::Request && is_errand(chat, next, unit.to);
+            let verb = if is_sent { next } else { after_adverbs(chat, next, unit.to) };
             // Whoever promises may do it with a verb that no list knows.
             let is_known = kind == Kind::Promise || verb < unit.to && chat.is(verb, class::VERB);
-            let is_task = is_task_verb(chat, verb, unit.to) || kind == Kind::Request && is_errand(chat, verb, unit.to);
+            let is_task = is_sent || is_task_verb(chat, verb, unit.to);
             if is_known && is_task && best.is_none_or(|known| cue.weight > known.1) {
                 best = Some((kind, cue.weight, unit.from + cue.start, verb));
             }

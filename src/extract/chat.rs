@@ -481,6 +481,8 @@ impl<'a> Chat<'a> {
         let length = unit.to - head;
         let texts: Vec<&str> = (head..unit.to.min(head + 3)).map(|at| self.text_of(at)).collect();
         match texts.as_slice() {
+            // "Wait, what?" refuses nothing.
+            ["wait" | "hold", "what" | "why" | "who" | "how" | "when" | "where" | "which", ..] => return Reply::Other,
             ["not", "sure" | "a" | "convinced" | "so" | "really", ..]
             | ["i", "disagree" | "object", ..]
             | ["i'm", "not", ..] => return Reply::Nay,

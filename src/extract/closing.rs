@@ -70,6 +70,7 @@ const CUES: &[Cue] = &[
     ("not this|for time|week|sprint|quarter|release|year|now", 2.3),
     ("^ nobody|noone", 2.5),
     ("i|i'd propose|suggest|move we|that|to", 2.2),
+    ("i'd say we <verb>", 3.3),
     ("how about we", 1.7),
     ("i'm fine|ok|happy with", 1.6),
     ("let's", 1.8),

@@ -113,7 +113,13 @@ fn chosen(chat: &Chat<'_>, unit: &Unit) -> Option<Settled> {
         let has_or = (asked.from..asked.to).any(|at| chat.text_of(at) == "or");
         let is_option = asked.to - chat.opening(asked).0 <= OPTION_WORDS_MAX;
         let is_nodded = nods(chat, unit.line, NODS_WITHIN) > 0;
-        if has_or && is_nodded {
+        // "Do we take the tent?", "no", "ok, no tent".
+        let is_refused = chat.text_of(from) == "no"
+            && chat.speaker[asked.line] == chat.speaker[unit.line]
+            && (asked.line + 1..unit.line).any(|line| chat.reply(line) == Reply::Nay);
+        if is_refused {
+            weight = Some(SETTLED);
+        } else if has_or && is_nodded {
             weight = Some(CHOSEN);
         } else if is_option && (is_nodded || nods(chat, asked.line, unit.line - asked.line - 1) > 0) {
             weight = Some(OPTED);

@@ -120,7 +120,10 @@ pub fn find(chat: &Chat<'_>, rules: &Rules, formality: Formality) -> Found {
 }
 
 fn undoes(chat: &Chat<'_>, rules: &Rules, unit: &Unit, words: &[u32], opening: usize) -> bool {
+    let puts_off = (unit.from + 1..unit.to)
+        .any(|at| chat.text_of(at - 1) == "let's" && chat.text_of(at) == "not" && is_about_talk(chat, at, unit.to));
     !unit.is_question
+        && !puts_off
         && unit.to - unit.from <= REVERSAL_WORDS_MAX
         && rules.undoes.best(words, opening - unit.from, &chat.lexicon).is_some()
 }

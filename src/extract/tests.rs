@@ -308,6 +308,15 @@ fn an_offer_that_is_accepted_is_a_promise() {
 }
 
 #[test]
+fn who_is_sent_somewhere_has_a_task_there() {
+    check_actions(
+        &["Ann: Bo your passport runs out! you need to go to the town hall by Friday", "Bo: ok ok", "Cy: lol"],
+        &["Bo will go to the town hall by Friday"],
+    );
+    check_actions(&["Ann: you need to go to sleep", "Bo: ok"], &[]);
+}
+
+#[test]
 fn who_brings_what_is_agreed_among_several() {
     check_actions(
         &["Ann: I'll make a soup for Friday", "Bo: I'll bring plates", "Cy: and I'll bring an appetite"],
@@ -376,6 +385,11 @@ fn an_option_is_decided_by_who_agrees_to_it() {
         &["Ann: close the old forum and redirect it to the wiki?", "Bo: +1", "Cy: no, people use it", "Ann: hm"],
         &[],
     );
+    check_decisions(
+        &["Ann: Shall we bring the dog as well?", "Bo: no.", "Ann: ok no dog"],
+        &["No dog (asked: Shall we bring the dog as well)"],
+    );
+    check_decisions(&["Ann: let's rent a van, decided", "Bo: wait what", "Cy: 🚐"], &["Rent a van"]);
     check_decisions(&["Ann: send me the keys?", "Bo: sure", "Cy: yes"], &[]);
 }
 
@@ -384,6 +398,11 @@ fn what_is_said_about_the_talk_itself_is_no_decision() {
     check_decisions(&["Ann: let's do a quick round of updates", "Bo: ok", "Cy: sure"], &[]);
     check_decisions(&["Ann: who takes the night shift?", "Bo: let's not decide that today", "Ann: ok"], &[]);
     check_decisions(&["Ann: let's do a retro on Friday", "Bo: +1"], &["Do a retro on Friday"]);
+    // It takes nothing back.
+    check_decisions(
+        &["Ann: ok, we hire Marek", "Bo: 👍", "Cy: who trains him?", "Ann: let's not decide that today"],
+        &["Hire Marek"],
+    );
 }
 
 #[test]
