@@ -119,6 +119,13 @@ impl Action {
         }
     }
 
+    /// The lines that ask for it and that promise it, without the one that its pronoun goes back to.
+    pub fn told_lines(&self, chat: &Chat<'_>) -> impl Iterator<Item = &usize> {
+        let owners = |line: &usize| *line == self.line || self.owner == chat.speaker.get(*line).copied();
+        let about = self.about.as_ref().map(|about| about.line);
+        self.lines.iter().filter(move |line| owners(line) && Some(**line) != about.filter(|about| *about != self.line))
+    }
+
     /// Whether its text means something without what was said before.
     pub fn is_whole(&self) -> bool {
         self.about.as_ref().is_none_or(|about| about.thing.is_some())
@@ -685,6 +692,8 @@ fn without_repeats(chat: &Chat<'_>, found: Vec<Action>) -> Vec<Action> {
             Some(known) => {
                 known.due = known.due.or_else(|| due_at(chat, action.line, action.task.0 + 1, action.task.1));
                 known.score = known.score.max(action.score);
+                known.is_promised |= action.is_promised;
+                known.is_open &= action.is_open;
                 known.lines.extend(&action.lines);
                 known.lines.truncate(6);
             }
@@ -703,8 +712,12 @@ fn repeats(chat: &Chat<'_>, known: &Action, action: &Action) -> bool {
             || chat.gap_before(action.line, at, verb).is_empty()
             || at + 2 >= to && among(chat.text_of(at - 1), "at in on after before by")
     });
-    is_bare
-        && adds_nothing
+    // "Cy, could you ask the neighbours for a table?" … "I'll ask the neighbours tonight".
+    let is_echo = (verb + 1..to).all(|at| {
+        let is_known = known.subject.contains(&chat.lexicon.word(chat.tokens[at].word).stem);
+        chat.is(at, class::STOP | class::TIME | class::NUMBER) || is_known
+    });
+    (is_bare && adds_nothing || is_echo)
         && !known.is_marked
         && known.line < action.line
         && action.line - known.line <= REQUEST_WITHIN

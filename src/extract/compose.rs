@@ -444,8 +444,9 @@ pub fn bullets(chat: &Chat<'_>, judged: &Judged) -> Vec<Item> {
         let told: Vec<usize> = judged
             .decisions
             .iter()
-            .map(|decision| decision.line)
-            .chain(judged.actions.iter().map(|action| action.line))
+            .flat_map(|decision| &decision.lines)
+            .chain(judged.actions.iter().flat_map(|action| action.told_lines(chat)))
+            .copied()
             .collect();
         // A long conversation has enough to say without saying it twice.
         let leading = if lines >= 4 * LONG_LINES && chat.is_english { leading(chat, judged) } else { Vec::new() };

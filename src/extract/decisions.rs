@@ -517,6 +517,7 @@ fn phrase(chat: &Chat<'_>, telling: Telling) -> Telling {
             ["we" | "we've", "have" | "all", "decided" | "agreed", "to" | "that" | "on", ..] => 4,
             ["we" | "we've", "decided" | "agreed", "to" | "that" | "on", ..] => 3,
             ["i", "think" | "guess" | "suppose", ..] => 2,
+            ["i'd", "say", "we", ..] => 3,
             ["let's" | "so" | "ok" | "then" | "and" | "but" | "well" | "decided" | "agreed", ..] => 1,
             ["we'll", next, ..] if next != &"be" && next != &"not" => 1,
             ["we're", next, ..] if next.ends_with("ing") && next != &"going" || texts.get(2) == Some(&"with") => 1,

@@ -300,6 +300,26 @@ fn a_pronoun_is_told_with_the_only_thing_that_it_can_mean() {
     );
 }
 
+/// Each line is told once: the points lead to what the lists say.
+#[test]
+fn no_point_repeats_a_decision_or_a_task() {
+    let answer = digest(&lines(&[
+        "Ann: garden or restaurant for the party?",
+        "Bo: the garden is lovely in June",
+        "Cy: and nobody has to drive home",
+        "Ann: ok, the garden then",
+        "Bo: 👍",
+        "Ann: Cy, could you ask the neighbours for the long table?",
+        "Cy: sure, I'll ask the neighbours tonight",
+        "Bo: the long table is heavy, take Ann along",
+    ]));
+    assert_eq!(texts(&answer.key_decisions), ["The garden (asked: garden or restaurant for the party)"]);
+    assert_eq!(answer.action_items.len(), 1, "{:?}", answer.action_items);
+    let told: Vec<u64> =
+        [&answer.key_decisions, &answer.action_items].into_iter().flatten().flat_map(|item| item.ids.clone()).collect();
+    assert!(answer.bullet_points.iter().all(|point| point.ids.iter().all(|id| !told.contains(id))), "{answer:#?}");
+}
+
 #[test]
 fn an_offer_that_is_accepted_is_a_promise() {
     check_actions(&["Ann: should I book the big room?", "Bo: yes please"], &["Ann will book the big room"]);
