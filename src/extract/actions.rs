@@ -706,6 +706,14 @@ fn without_repeats(chat: &Chat<'_>, found: Vec<Action>) -> Vec<Action> {
 /// "I can ask Emil" … "I'll ask him tomorrow": one task.
 fn repeats(chat: &Chat<'_>, known: &Action, action: &Action) -> bool {
     let (verb, to) = action.task;
+    let is_same = !known.is_marked
+        && known.line < action.line
+        && action.line - known.line <= REQUEST_WITHIN
+        && known.owner == action.owner
+        && chat.text_of(known.task.0) == chat.text_of(verb);
+    if !is_same {
+        return false;
+    }
     let is_bare = verb + 1 < to && among(chat.text_of(verb + 1), "it him her them that this those these");
     let adds_nothing = (verb + 2..to).all(|at| {
         chat.is(at, class::STOP | class::TIME | class::NUMBER)
@@ -718,11 +726,6 @@ fn repeats(chat: &Chat<'_>, known: &Action, action: &Action) -> bool {
         chat.is(at, class::STOP | class::TIME | class::NUMBER) || is_known
     });
     (is_bare && adds_nothing || is_echo)
-        && !known.is_marked
-        && known.line < action.line
-        && action.line - known.line <= REQUEST_WITHIN
-        && known.owner == action.owner
-        && chat.text_of(known.task.0) == chat.text_of(verb)
         && !among(chat.text_of(known.task.0 + 1), "it him her them that this those these")
 }
 
