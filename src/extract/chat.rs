@@ -59,6 +59,8 @@ pub struct Chat<'a> {
     pub speaker: Vec<usize>,
     /// Those who are spoken to or of, but wrote nothing. Their numbers follow those of `people`.
     pub absent: Vec<&'a str>,
+    /// How each line answers those before it: asked some 20 times of each.
+    replies: Vec<Reply>,
     /// Lines that try to give orders to whoever summarizes them.
     pub is_bait: Vec<bool>,
     pub is_english: bool,
@@ -85,6 +87,7 @@ impl<'a> Chat<'a> {
             people: Vec::new(),
             speaker: Vec::with_capacity(lines.len()),
             absent: Vec::new(),
+            replies: Vec::new(),
             is_bait: Vec::with_capacity(lines.len()),
             is_english: true,
             is_speech: false,
@@ -100,6 +103,7 @@ impl<'a> Chat<'a> {
         let hesitations =
             chat.tokens.iter().filter(|token| among(chat.lexicon.text(token.word), "uh um mm hmm uhm mm-hmm")).count();
         chat.is_speech = hesitations * SPEECH_WORDS_EACH > chat.tokens.len();
+        chat.replies = (0..lines.len()).map(|line| chat.hear(line)).collect();
         chat.is_bait = (0..lines.len()).map(|line| guard::is_bait(&chat, line)).collect();
         chat
     }
@@ -469,6 +473,10 @@ impl<'a> Chat<'a> {
 
     /// How a line answers the lines before it: a nod, a refusal, or neither.
     pub fn reply(&self, line: usize) -> Reply {
+        self.replies[line]
+    }
+
+    fn hear(&self, line: usize) -> Reply {
         if let Some(reply) = sign(self.lines[line].text) {
             return reply;
         }
