@@ -142,10 +142,13 @@ fn proposed(chat: &Chat<'_>, unit: &Unit) -> Option<Settled> {
         _ => head,
     };
     let is_act = from < unit.to && chat.is(from, class::VERB) && !chat.is(from, class::STOP | class::IDLE);
+    if !unit.is_question || !is_act {
+        return None;
+    }
     // "Tea or coffee?", "send me the file?": no yes can choose, or decide for all.
     let is_other =
         (head..unit.to).any(|at| among(chat.text_of(at), "or i me my you your yours anyone someone anybody"));
-    if !unit.is_question || !is_act || is_other || chat.subject(from, unit.to).len() < 2 {
+    if is_other || chat.subject(from, unit.to).len() < 2 {
         return None;
     }
     let needed = if chat.people.len() == 2 { 1 } else { 2 };
