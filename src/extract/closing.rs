@@ -39,7 +39,8 @@ const CUES: &[Cue] = &[
     ("wins", 2.3),
     ("scrap|forget|cancel|drop|kill|ditch that|this|it|the", 2.6),
     ("stays|remains at|on|in|as|the", 2.4),
-    ("moves|moved to the? next?", 2.4),
+    ("moves to the? next?", 2.4),
+    ("moved to the? next", 2.4),
     (
         "is|are|gets|getting postponed|cancelled|canceled|dropped|delayed|pushed|moved|scrapped|approved|rejected|deferred|out",
         2.2,

@@ -234,7 +234,8 @@ fn names(chat: &Chat<'_>, first: usize) -> String {
 const ANYTHING: &str = "time times people person thing things way ways lot lots bit bits part parts place places work works kind sort end ends \
 start side line number numbers name names idea ideas question questions answer answers problem problems issue issues point points plan plans case cases \
 fact reason help news year years word words guy man woman others rest option options version stuff everything list order kid kids way home house life world \
-hand head eye step steps level thought thoughts info detail details example chance choice change changes new old big small same sorry best";
+hand head eye step steps level thought thoughts info detail details example chance choice change changes new old big small same sorry best \
+day days week weeks month months quarter next morning afternoon evening night";
 
 /// Runs of one to three content words, heaviest first: at most two.
 fn phrases(chat: &Chat<'_>, weights: &Weights) -> Vec<(String, usize)> {
@@ -391,6 +392,10 @@ pub fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
     };
     let is_subject =
         |at: usize| !(chat.is(at, class::TIME | class::NUMBER | class::VERB) || chat.text_of(at).ends_with("ing"));
+    let is_verb = |word: &str| {
+        let base = word.strip_suffix('s').filter(|base| !base.ends_with('s'));
+        base.is_some_and(|base| lists::BASE_VERB.split(' ').any(|verb| verb == base)) || among(word, HAPPENS)
+    };
     let mut runs = Vec::new();
     let mut from = unit.from;
     while from < unit.to {
@@ -400,7 +405,15 @@ pub fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
         }
         // "Ask payroll" is about payroll, "the release notes" are about just these.
         let is_noun = from > unit.from && among(chat.text_of(from - 1), NOUN_NEXT);
-        if chat.is(from, class::VERB) && !is_noun {
+        if chat.is(from, class::VERB | class::IDLE) && !is_noun {
+            from += 1;
+            continue;
+        }
+        // "Who calls legal" is not about calls.
+        let is_led_by_doer = from > unit.from
+            && (among(chat.text_of(from - 1), "who he she it that this nobody somebody everybody which")
+                || chat.is(from - 1, class::NAME));
+        if is_led_by_doer && is_verb(chat.text_of(from)) {
             from += 1;
             continue;
         }
@@ -416,13 +429,11 @@ pub fn runs(chat: &Chat<'_>, unit: &Unit) -> Vec<(usize, usize)> {
         {
             to += 1;
         }
-        // "wifi holds" is wifi: a verb closes no phrase.
         let next = to;
-        let is_verb = |word: &str| {
-            let base = word.strip_suffix('s').filter(|base| !base.ends_with('s'));
-            base.is_some_and(|base| lists::BASE_VERB.split(' ').any(|verb| verb == base)) || among(word, HAPPENS)
-        };
-        while to > from && is_verb(chat.text_of(to - 1)) {
+        // "Wifi holds" is wifi, and "legal tomorrow" legal: neither a verb nor a time closes a phrase.
+        while to > from
+            && (is_verb(chat.text_of(to - 1)) || among(chat.text_of(to - 1), "today tomorrow tonight yesterday"))
+        {
             to -= 1;
         }
         if (from..to).any(is_subject) {

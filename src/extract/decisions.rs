@@ -183,7 +183,11 @@ fn said(
         && cue + 1 < unit.to
         && chat.gap_before(unit.line, cue + 1, unit.from).contains(',');
     // "If it fails we stop, that's what we agreed" tells what was agreed.
-    if is_parted || chat.text_of(cue) != "that's" && is_told(chat, unit.from, cue) {
+    // "Don't forget the header" drops nothing.
+    let is_reminder = chat.text_of(cue) == "forget"
+        && cue > unit.from
+        && among(chat.text_of(cue - 1), "don't dont not never can't cannot");
+    if is_parted || is_reminder || chat.text_of(cue) != "that's" && is_told(chat, unit.from, cue) {
         return None;
     }
     let depth = (unit.from + found.start).saturating_sub(opening);
@@ -346,8 +350,22 @@ fn antecedent(chat: &Chat<'_>, rules: &Rules, unit: &Unit, weight: f32) -> Optio
 fn is_told(chat: &Chat<'_>, from: usize, cue: usize) -> bool {
     (from..cue).any(|at| {
         chat.is(at, class::TELLING)
-            || among(chat.text_of(at), "would could why what when where how who until after before once at even though")
+            || among(
+                chat.text_of(at),
+                "would could why what when where how who until after before once at even though looks seems apparently",
+            )
     })
+}
+
+/// "Nobody deploys before noon" is a rule, "nobody looks at it" and "nobody has it" are facts: a rule has bounds.
+fn is_fact(chat: &Chat<'_>, from: usize, to: usize) -> bool {
+    let is_rule = |at: usize| {
+        chat.is(at, class::TIME)
+            || among(chat.text_of(at), "until till before after without unless during while except but shall will may")
+    };
+    let is_report = |at: usize| among(chat.text_of(at), "has have had is was knows did else");
+    let is_statement = from < to && chat.text_of(from).ends_with('s');
+    (from..to).any(is_report) || is_statement && !(from..to).any(is_rule)
 }
 
 fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) -> f32 {
@@ -400,8 +418,7 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
         })
         .count();
     total += if chat.is_speech { 0.0 } else { 0.3 * nods_before.min(2) as f32 };
-    let is_finding = matches!(chat.text_of(opening), "nobody" | "noone")
-        && (opening..unit.to).any(|at| among(chat.text_of(at), "has have had is was knows did else"));
+    let is_finding = matches!(chat.text_of(opening), "nobody" | "noone") && is_fact(chat, opening + 1, unit.to);
     total -= if is_finding { 1.5 } else { 0.0 };
     total -= match chat.text_of(opening) {
         "i'll" | "i" | "i'm" | "you" | "she" | "he" => 1.0,
@@ -421,12 +438,7 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
     // "Let's see", "let's talk about it": nothing is settled by that.
     let idle = (opening..unit.to - 1).any(|at| {
         chat.text_of(at) == "let's"
-            && (chat.is(at + 1, class::IDLE)
-                && chat.text_of(at + 1) != "stick"
-                && chat.text_of(at + 1) != "go"
-                && chat.text_of(at + 1) != "keep"
-                && chat.text_of(at + 1) != "stay"
-                && chat.text_of(at + 1) != "stop"
+            && (chat.is(at + 1, class::IDLE) && !among(chat.text_of(at + 1), "stick go keep stay stop leave eat")
                 || among(chat.text_of(at + 1), "discuss talk look begin continue take get call try")
                 || is_about_talk(chat, at + 1, unit.to))
     });
@@ -435,7 +447,8 @@ fn circumstances(chat: &Chat<'_>, unit: &Unit, opening: usize, subject: &[u32]) 
 
 /// "Let's do the stand-up", "let's not decide that today": what people say about their talk.
 fn is_about_talk(chat: &Chat<'_>, verb: usize, to: usize) -> bool {
-    const MEETINGS: &str = "debrief standup stand-up round intro intros introductions retro retrospective review triage check-in                             checkin handover recap agenda meeting call";
+    const MEETINGS: &str = "debrief standup stand-up round intro intros introductions retro retrospective review triage check-in \
+                            checkin handover recap agenda meeting call";
     let next = if verb + 1 < to { chat.text_of(verb + 1) } else { "" };
     match chat.text_of(verb) {
         "not" => among(next, "decide discuss talk argue start"),

@@ -50,7 +50,7 @@ think tidy track transfer translate treat trim try turn understand update upgrad
 wish wonder work worry wrap write ditch scrap scope restrict simplify standardise standardize swap archive audit automate backport benchmark bump cap \
 charge configure cook decorate default design distribute dig expand expose fetch finalise finalize fly follow host hotfix instrument lock mute onboard outsource park patch photograph \
 proofread provision purchase query queue rebase rebuild recruit redo relocate remake restock retire retest rework sand scan ship shop source staff steer survey \
-label unmute rent bake borrow lend throw transcribe translate triage troubleshoot type unblock undo unlock wash wire";
+label unmute pin unpin enforce rent bake borrow lend throw transcribe translate triage troubleshoot type unblock undo unlock wash wire";
 
 /// Verbs that promise or ask for nothing that one could tick off.
 pub const IDLE_VERB: &str = "be have see say think go come get know feel believe hear love like guess hope want need wish mean remember forget bet admit agree \

@@ -196,6 +196,44 @@ fn small_talk_decides_nothing_and_promises_nothing() {
     check_actions(rows, &[]);
 }
 
+/// A guess at a cause, a fact about nobody and a reminder were told as decisions.
+#[test]
+fn a_guess_a_fact_and_a_reminder_decide_nothing() {
+    check_decisions(
+        &[
+            "Ana: hey, anyone knows why the build is red?",
+            "Bo: flaky test again I guess",
+            "Ana: no, looks like the docker image moved to node 22",
+            "Bo: ugh. can we pin it to 20 for now?",
+            "Cy: +1 pin it",
+            "Ana: ok, pinning to 20",
+            "Bo: thanks! should we also drop the old e2e suite? nobody looks at it",
+            "Cy: not before the release please",
+            "Ana: yeah let's leave it till after the release",
+            "Bo: don't forget the license header thing, legal asked again",
+            "Cy: oh right. I'll reply to legal tomorrow",
+        ],
+        &["Pin it to 20 for now", "Leave it till after the release (asked: should we also drop the old e2e suite)"],
+    );
+    check_decisions(
+        &["Ann: what about deploys?", "Bo: nobody deploys before noon", "Ann: ok"],
+        &["Nobody deploys before noon"],
+    );
+    check_decisions(&["Ann: should we keep the wiki?", "Bo: nobody reads the wiki", "Ann: ok"], &[]);
+}
+
+#[test]
+fn no_subject_is_a_time_or_a_verb() {
+    let rows = &[
+        "Ann: does Leo eat gluten?",
+        "Bo: he doesn't eat gluten",
+        "Ann: who calls legal tomorrow?",
+        "Bo: I'll call legal tomorrow",
+    ];
+    let summary = digest(&lines(rows)).summary.text;
+    assert_eq!(summary, "Ann and Bo chatted. Bo says he doesn't eat gluten. Bo will call legal tomorrow.");
+}
+
 #[test]
 fn names_that_are_words_are_names_only_where_they_are_written_so() {
     check_actions(
