@@ -3,7 +3,10 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
+use support::client::frame;
 use support::{Client, Http, Response, Server, Setup, eventually};
 
 /// The samples of one scrape by name and labels: `catchup_closes_total{reason="gone"}`.
@@ -233,6 +236,21 @@ fn bytes_are_counted_as_they_pass() {
     let by = |name: &str| after[name] - before[name];
     assert_eq!(by("catchup_received_bytes_total"), request.len() as f64);
     assert_eq!(by("catchup_sent_bytes_total"), length as f64);
+    // A ping in the packet of its upgrade was counted twice.
+    let upgrade = "GET /ws?username=Ann HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let packet = [upgrade.as_bytes(), &frame(0x89, b"x")].concat();
+    let mut ann = TcpStream::connect(server.address).expect("the server listens");
+    ann.write_all(&packet).expect("the server reads");
+    let (mut heard, mut piece) = (Vec::new(), [0; 1024]);
+    while !heard.ends_with(&[0x8a, 1, b'x']) {
+        let count = ann.read(&mut piece).expect("the pong comes");
+        assert_ne!(count, 0, "the pong comes before the end");
+        heard.extend_from_slice(&piece[..count]);
+    }
+    let upgraded = scrape(&mut http);
+    let received = upgraded["catchup_received_bytes_total"] - after["catchup_received_bytes_total"];
+    assert_eq!(received, (packet.len() + request.len()) as f64);
 }
 
 #[test]

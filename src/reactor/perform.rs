@@ -5,7 +5,7 @@ use std::mem;
 use super::{Log, Reactor};
 use crate::api;
 use crate::chat;
-use crate::config::{RATE_LIMIT_DEFAULT, Rate};
+use crate::config::{RATE_LIMIT_DEFAULT, Rate, RateLimit};
 use crate::connection::Protocol;
 use crate::console::{Line, News};
 use crate::http::{self, Reply, Response, Status, Version};
@@ -233,13 +233,10 @@ impl Reactor {
     /// A message that came by POST counts against its connection's rate, as one in a frame does. A believed proxy's
     /// connection carries the posts of many: only a limit that is for everybody is for it too.
     fn spend_post(&mut self, from: ClientId) {
-        let now_ms = self.time.now_ms;
+        let (now_ms, rate) = (self.time.now_ms, self.rate);
         let Some(connection) = self.connections.touch(from) else { return };
-        let limit = match self.rate {
-            Rate::All(limit) => limit,
-            Rate::Auto if !connection.peer.is_local() && !self.doors.trusts(connection.peer) => RATE_LIMIT_DEFAULT,
-            Rate::Auto | Rate::Off => return,
-        };
+        let is_elsewhere = !connection.peer.is_local() && !self.doors.trusts(connection.peer);
+        let Some(limit) = limit_of(rate, is_elsewhere) else { return };
         connection.limit_rate(now_ms, limit);
         connection.spend_post(now_ms);
     }
@@ -257,14 +254,12 @@ impl Reactor {
         let Protocol::Http(reader) = &mut connection.protocol else { return };
         let early = mem::take(&mut **reader).into_rest();
         let has_early = !early.is_empty();
+        // They are counted when they are read again.
+        self.metrics.received_bytes -= early.len() as u64;
         connection.upgrade(Session::new(MESSAGE_BYTES_MAX), early, now_ms);
         self.metrics.websockets += 1;
-        match self.rate {
-            Rate::All(limit) => connection.limit_rate(now_ms, limit),
-            Rate::Auto if is_proxied || !connection.peer.is_local() => {
-                connection.limit_rate(now_ms, RATE_LIMIT_DEFAULT);
-            }
-            Rate::Auto | Rate::Off => {}
+        if let Some(limit) = limit_of(self.rate, is_proxied || !connection.peer.is_local()) {
+            connection.limit_rate(now_ms, limit);
         }
         self.chat.join(self.time, to, hello, &mut self.chat_effects);
         self.perform();
@@ -346,4 +341,13 @@ fn refused(job: Job) -> Option<Answer> {
         | Job::Unread { to, .. }
         | Job::Search { to, .. } => Answer::Failed { to, why },
     })
+}
+
+/// What holds for a connection, which may come from another machine.
+fn limit_of(rate: Rate, is_elsewhere: bool) -> Option<RateLimit> {
+    match rate {
+        Rate::All(limit) => Some(limit),
+        Rate::Auto => is_elsewhere.then_some(RATE_LIMIT_DEFAULT),
+        Rate::Off => None,
+    }
 }
