@@ -23,7 +23,7 @@ use crate::outbox::Outbox;
 use crate::peer::Peer;
 use crate::tape::{BEHIND_BYTES_MAX, Spares};
 use crate::ws;
-pub use deadlines::{EXPIRIES_PER_TURN, Expired};
+pub use deadlines::Expired;
 use reading::Bucket;
 pub use reading::ReadOutcome;
 use rooms::{GROUP_MEMBERS_MIN, Room, SENDS_PER_TURN};

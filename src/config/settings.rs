@@ -71,7 +71,7 @@ pub const SETTINGS: &[Setting] = &[
         "CATCHUP_RATE_LIMIT",
         "LIMIT",
         "auto",
-        "Messages a second from one connection before its reading is slowed (nothing is dropped): a number, off, or \
+        "Messages and other frames a second from one connection before its reading is slowed (nothing is dropped): a number, off, or \
          auto = 50 for connections from other machines or through a proxy, off for this machine",
     ),
     setting("allow-duplicate-names", "CATCHUP_ALLOW_DUPLICATE_NAMES", "", "", "Let two people in a room have one name"),

@@ -25,7 +25,7 @@ pub(super) const STALL_LOOK_MS: u64 = 5_000;
 /// A closing connection waits this long for its peer to take the last bytes and to hang up.
 pub(super) const CLOSE_MS_MAX: u64 = 5_000;
 /// Most deadlines that are acted upon in one turn: a crowd that came at once is let go in slices, so that others get their turn.
-pub const EXPIRIES_PER_TURN: usize = 64;
+pub(super) const EXPIRIES_PER_TURN: usize = 64;
 /// Timers for each connection: all but one are over. At more, those that are over are thrown away.
 pub(super) const TIMERS_PER_CONNECTION: usize = 4;
 /// Fewer are not worth a look.
@@ -123,7 +123,7 @@ impl<S: Stream> Connections<S> {
         self.timers.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Does what is due: pings, closes, kills; says what the reactor has to do. [`EXPIRIES_PER_TURN`] at most: what is left
+    /// Does what is due: pings, closes, kills; says what the reactor has to do. `EXPIRIES_PER_TURN` at most: what is left
     /// stays due.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Expired> {
         let mut expired = Vec::new();

@@ -1,6 +1,8 @@
 //! Connections over streams in memory: who gets what and when, in seeded schedules and in single scenes.
 
-use super::deadlines::{PING_AFTER_MS, PONG_MS_MAX, STALL_LOOK_MS, STALL_MS_MAX, TIMERS_FEW, TIMERS_PER_CONNECTION};
+use super::deadlines::{
+    EXPIRIES_PER_TURN, PING_AFTER_MS, PONG_MS_MAX, STALL_LOOK_MS, STALL_MS_MAX, TIMERS_FEW, TIMERS_PER_CONNECTION,
+};
 use super::rooms::GROUP_BYTES_MAX;
 use super::*;
 use crate::config::RateLimit;
